@@ -1,0 +1,173 @@
+//! What an embedder may set, with its defaults and ranges.
+
+use std::time::Duration;
+
+use crate::{ClusterName, KeyRing};
+
+/// The settings of a node. [`Config::new`] gives the defaults for a local network.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The cluster that the node belongs to; part of the key, so other clusters meet silence.
+    pub cluster: ClusterName,
+    /// The keys made of the cookie and the cluster's name.
+    pub keys: KeyRing,
+    /// The protocol versions that this node speaks.
+    pub versions: VersionRange,
+    /// How failures are looked for.
+    pub detector: Detector,
+    /// How often seeds are asked for.
+    pub seeds: SeedCadence,
+    /// Whether the advertised endpoint was guessed: it is then corrected by what the first contact
+    /// says it sees, as long as the guess is a loopback address or missing.
+    pub endpoint_is_guess: bool,
+    /// The most members that the node remembers, itself and tombstones aside. Default 65,536.
+    pub max_members: usize,
+}
+
+impl Config {
+    /// The defaults for a local network.
+    pub fn new(cluster: ClusterName, keys: KeyRing) -> Self {
+        Self {
+            cluster,
+            keys,
+            versions: VersionRange::default(),
+            detector: Detector::default(),
+            seeds: SeedCadence::default(),
+            endpoint_is_guess: false,
+            max_members: 65_536,
+        }
+    }
+
+    /// Checks that the settings can work together.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the setting and its allowed range; nothing else has happened.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let d = &self.detector;
+        if d.probe_period < Duration::from_millis(10) {
+            return Err(ConfigError::ProbePeriod(d.probe_period));
+        }
+        if d.probe_timeout.is_zero() || d.probe_timeout * 2 > d.probe_period {
+            return Err(ConfigError::ProbeTimeout {
+                timeout: d.probe_timeout,
+                period: d.probe_period,
+            });
+        }
+        if d.suspicion_multiplier == 0 {
+            return Err(ConfigError::SuspicionMultiplier);
+        }
+        if self.versions.min > self.versions.max {
+            return Err(ConfigError::Versions(self.versions));
+        }
+        Ok(())
+    }
+}
+
+/// A setting that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Shorter than a network answers.
+    #[error("probe_period is {0:?}; it must be at least 10 ms")]
+    ProbePeriod(Duration),
+    /// The indirect probes need the other half of the period.
+    #[error(
+        "probe_timeout is {timeout:?}; it must be above zero and at most half of probe_period, which is {period:?}"
+    )]
+    ProbeTimeout {
+        /// What was set.
+        timeout: Duration,
+        /// The period that it must fit in.
+        period: Duration,
+    },
+    /// A suspicion needs time to be refuted.
+    #[error("suspicion_multiplier must be at least 1")]
+    SuspicionMultiplier,
+    /// An empty range.
+    #[error("versions: {} is above {}", .0.min, .0.max)]
+    Versions(VersionRange),
+}
+
+/// How failures are looked for: SWIM's parameters (Das, Gupta, Motivala 2002, §3 and §4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Detector {
+    /// One member is probed in each period. Default 1 s, at least 10 ms.
+    pub probe_period: Duration,
+    /// How long a direct probe waits before others are asked to probe. Default 500 ms.
+    pub probe_timeout: Duration,
+    /// How many others are asked (SWIM's k). Default 3.
+    pub indirect_probes: u8,
+    /// A suspicion lasts this many periods times max(1, log10(members)). Default 4.
+    pub suspicion_multiplier: u32,
+    /// How often waiting rumours are sent on their own. Default 200 ms.
+    pub gossip_period: Duration,
+}
+
+impl Default for Detector {
+    fn default() -> Self {
+        Self {
+            probe_period: Duration::from_secs(1),
+            probe_timeout: Duration::from_millis(500),
+            indirect_probes: 3,
+            suspicion_multiplier: 4,
+            gossip_period: Duration::from_millis(200),
+        }
+    }
+}
+
+/// How often a node asks for its seeds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SeedCadence {
+    /// The first wait of a node that sees nobody. Default 1 s.
+    pub alone_min: Duration,
+    /// Where the doubling of that wait ends. Default 15 s.
+    pub alone_max: Duration,
+    /// The wait of a node that has company, spread by a quarter either way. Default 60 s.
+    pub in_company: Duration,
+}
+
+impl Default for SeedCadence {
+    fn default() -> Self {
+        Self {
+            alone_min: Duration::from_secs(1),
+            alone_max: Duration::from_secs(15),
+            in_company: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The protocol versions that a node speaks, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionRange {
+    /// The oldest.
+    pub min: u8,
+    /// The newest.
+    pub max: u8,
+}
+
+impl VersionRange {
+    /// The newest version that both speak, if there is one.
+    pub fn common(self, other: Self) -> Option<u8> {
+        let newest = self.max.min(other.max);
+        (newest >= self.min.max(other.min)).then_some(newest)
+    }
+}
+
+impl Default for VersionRange {
+    fn default() -> Self {
+        Self { min: 1, max: 1 }
+    }
+}
+
+impl std::fmt::Display for VersionRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.min == self.max {
+            write!(f, "{}", self.min)
+        } else {
+            write!(f, "{} to {}", self.min, self.max)
+        }
+    }
+}

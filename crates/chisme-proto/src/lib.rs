@@ -1,0 +1,63 @@
+//! Gossip-based cluster membership as a state machine.
+//!
+//! This crate owns the protocol: identities, the authenticated datagram, the join handshake, the
+//! member table, SWIM (by [`foca`]) and the healing of partitions. It knows no socket, no clock, no
+//! thread and no randomness of the operating system; a driver hands it all of these:
+//!
+//! ```text
+//! node.handle_input(input, now)      one input: a datagram, a command, resolved seeds, a timeout
+//! while let Some(output) = node.poll_output() { ... }     drain: datagrams to send, events, answers
+//! node.poll_timeout()                when to call again with Input::Timeout
+//! ```
+//!
+//! One input, then drain the outputs, then wait. The same seed and the same inputs give the same
+//! bytes out, on every machine. `chisme` drives it on tokio, `chisme-sim` under virtual time.
+//!
+//! # Map
+//!
+//! A datagram comes in through `envelope`, is parsed by `codec`, judged by
+//! `filter`, and only then reaches foca (`swim`) and our own `table`. `handshake` admits newcomers,
+//! `heal` mends partitions, `conflict` settles two holders of one name. `node` is the one place
+//! where they meet.
+//!
+//! The wire format, with byte offsets, is [PROTOCOL.md](protocol).
+
+mod config;
+mod counters;
+mod envelope;
+mod identity;
+mod io;
+mod keyring;
+mod name;
+mod node;
+mod time;
+
+pub use config::{Config, ConfigError, Detector, SeedCadence, VersionRange};
+pub use counters::{Counters, Rejection};
+pub use envelope::MAX_DATAGRAM;
+pub use identity::{Endpoints, Life, NameHash, Session};
+pub use io::{
+    Command, Contact, ContactReport, ContactResult, Event, Input, MemberState, MemberView,
+    NodeStatus, Output, Refusal, RequestId, Sibling, StopReason,
+};
+pub use keyring::{
+    Cookie, CookieError, KeyRing, MAX_ACCEPTED_KEYS, STRONG_COOKIE_LEN, StretchedCookie,
+};
+pub use name::{ClusterName, NameError, NameKind, NodeName};
+pub use node::{Identity, Node};
+pub use time::Instant;
+
+/// The UDP port that a node takes when it is given none; the next 15 are tried after it.
+pub const DEFAULT_PORT: u16 = 4747;
+
+/// The most seed addresses that a node keeps; what is beyond is dropped.
+pub const MAX_SEEDS: usize = 256;
+
+/// The most contacts of one [`Command::Connect`].
+pub const MAX_CONTACTS: usize = 64;
+
+/// The most source addresses whose rejected datagrams are reported one by one.
+pub const MAX_REJECTION_SOURCES: usize = 256;
+
+/// How many ports, counted from [`DEFAULT_PORT`], nodes of one host share out among themselves.
+pub const PORT_SPAN: u16 = 16;

@@ -1,0 +1,3 @@
+//! Gossip-based cluster membership for tokio services.
+
+pub use chisme_proto as proto;
