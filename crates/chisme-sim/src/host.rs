@@ -138,7 +138,7 @@ impl Host {
     }
 
     /// Starts a new process in place of the one that may run.
-    pub(crate) fn start(&mut self, random: u32, node_seed: u64, now: Instant) {
+    pub(crate) fn start(&mut self, random: u32, node_seed: [u8; 32], now: Instant) {
         let identity = self.setup.identity(now, random);
         let node = Node::new(self.setup.config(), identity, node_seed, now)
             .unwrap_or_else(|error| panic!("{}: {error}", self.label));

@@ -3,7 +3,7 @@
 //! What a user who reads only events believes must at every moment be what the node itself says,
 //! and for one member `Up` alternates with `Down` or `Left`. This module knows nothing of networks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chisme_proto::{Event, MemberState, MemberView, NodeName, Session};
 
@@ -57,8 +57,9 @@ impl View {
 
     /// Holds the node's own snapshot against what the events said.
     pub(crate) fn compare(&self, snapshot: &[MemberView]) -> Result<(), String> {
-        if !snapshot.is_sorted_by(|a, b| a.name < b.name) {
-            return Err("the snapshot is not sorted by name, or has a name twice".to_owned());
+        let names: BTreeSet<&NodeName> = snapshot.iter().map(|member| &member.name).collect();
+        if names.len() != snapshot.len() {
+            return Err("the snapshot has a name twice".to_owned());
         }
         let said: BTreeMap<&NodeName, (MemberState, Session)> = self
             .members
@@ -102,7 +103,7 @@ mod tests {
             endpoints: Endpoints::one("10.0.0.1:4747".parse().expect("valid")),
         };
         let config = Config::new(ClusterName::default(), keys);
-        let node = Node::new(config, identity, 1, Instant::default()).expect("valid");
+        let node = Node::new(config, identity, [1; 32], Instant::default()).expect("valid");
         let mut view = node.local();
         view.state = state;
         view
