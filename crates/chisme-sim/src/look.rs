@@ -1,11 +1,12 @@
 //! What a test can ask of a cluster, and what it can demand of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use chisme_proto::{
-    ContactReport, Counters, Instant, MemberView, NodeStatus, RequestId, Session, StopReason,
+    ContactReport, Counters, Instant, MemberView, NodeName, NodeStatus, RequestId, Session,
+    StopReason,
 };
 
 use crate::cluster::Cluster;
@@ -145,26 +146,38 @@ impl Cluster {
         self.tape.digest.0
     }
 
-    /// Whether every running node sees every other running one, and nobody else.
+    /// Whether every running node sees every other running one, in its present session, and nobody
+    /// else.
     pub fn is_complete(&self) -> bool {
         self.incomplete().is_none()
     }
 
     /// The first node whose view is not complete.
     fn incomplete(&self) -> Option<String> {
-        let running: Vec<_> = self.hosts.iter().filter(|host| host.process.is_some()).collect();
-        let all: BTreeSet<String> = running.iter().map(|host| label(&host.setup.name)).collect();
-        running.iter().filter(|host| !host.is_frozen()).find_map(|host| {
-            let mut seen = self.up_view(&host.label);
-            seen.insert(label(&host.setup.name));
-            let missing: Vec<&String> = all.difference(&seen).take(LISTED).collect();
-            let surplus: Vec<&String> = seen.difference(&all).take(LISTED).collect();
-            (!missing.is_empty() || !surplus.is_empty()).then(|| {
-                format!(
-                    "{} sees {}, misses {missing:?}, surplus {surplus:?}",
-                    host.label,
-                    seen.len()
-                )
+        let running = || self.hosts.iter().filter_map(|h| Some((h, &h.process.as_ref()?.node)));
+        let all: BTreeMap<NodeName, Session> = running()
+            .map(|(_, node)| node.local())
+            .map(|local| (local.name, local.session))
+            .collect();
+        running().filter(|(host, _)| !host.is_frozen()).find_map(|(host, node)| {
+            let mut seen: BTreeMap<NodeName, Session> = node
+                .members()
+                .into_iter()
+                .filter(|member| member.state.is_up())
+                .map(|member| (member.name, member.session))
+                .collect();
+            let local = node.local();
+            seen.insert(local.name, local.session);
+            (seen != all).then(|| {
+                let differs = |name: &&NodeName| seen.get(*name) != all.get(*name);
+                let names: BTreeSet<&NodeName> = seen.keys().chain(all.keys()).collect();
+                let rows: Vec<String> = names
+                    .into_iter()
+                    .filter(differs)
+                    .take(LISTED)
+                    .map(|name| format!("{name}: {:?}, not {:?}", seen.get(name), all.get(name)))
+                    .collect();
+                format!("{} sees {} of {}; {}", host.label, seen.len(), all.len(), rows.join("; "))
             })
         })
     }
