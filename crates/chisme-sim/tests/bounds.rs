@@ -18,13 +18,14 @@ fn thousands_of_names_that_come_and_go_leave_a_bounded_trace() {
             labels.iter().for_each(|label| cluster.start(label));
             cluster.run_for(millis(1_500));
             for (i, label) in labels.iter().enumerate() {
-                if i % 4 == 0 {
+                if i % 20 == 0 {
                     cluster.crash(label);
                 } else {
                     cluster.leave(label);
                 }
+                cluster.run_for(millis(30));
             }
-            cluster.run_for(secs(1));
+            cluster.run_for(secs(3));
             for label in ["n0", "n1", "n2", "n3"] {
                 let status = cluster.status(label);
                 let allowed = TOMBSTONES.max(status.live);

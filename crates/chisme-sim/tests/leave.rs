@@ -60,6 +60,19 @@ fn many_that_leave_one_after_another_are_all_left() {
 }
 
 #[test]
+fn three_quarters_may_leave_at_once() {
+    for seed in seeds(20) {
+        let mut cluster = formed(32, seed);
+        let since = cluster.now();
+        (8..32).for_each(|i| cluster.leave(&format!("n{i}")));
+        cluster.expect_complete_within(secs(5));
+        cluster.run_for(secs(60));
+        assert_eq!(cluster.count_kind("down", since), 0);
+        assert_eq!(cluster.count_kind("left", since), 8 * 24);
+    }
+}
+
+#[test]
 fn all_may_leave_at_once() {
     for seed in seeds(10) {
         let mut cluster = formed(8, seed);

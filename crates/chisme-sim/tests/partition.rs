@@ -161,7 +161,8 @@ fn a_cut_shorter_than_detection_is_not_reported() {
         let mut cluster = formed(16, seed);
         let since = cluster.now();
         cluster.partition(&["n0", "n1", "n2", "n3", "n4", "n5", "n6", "n7"]);
-        cluster.run_for(secs(3));
+        // A longer one outlives the rumours of suspicion, and nobody tells the suspects any more.
+        cluster.run_for(millis(1_500));
         cluster.heal();
         cluster.run_for(secs(60));
         assert_eq!(cluster.count_kind("down", since), 0);
