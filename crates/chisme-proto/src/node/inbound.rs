@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use foca::{Header as SwimHeader, Member, State};
+use foca::{Header as SwimHeader, Member};
 
 use super::membership::LAST_INCARNATION;
 use super::{Node, Phase};
@@ -131,9 +131,13 @@ impl Node {
         now: Instant,
     ) -> Result<(), Rejection> {
         if let Phase::Leaving(farewell) = &mut self.phase {
-            if matches!(body, Body::LeavingAck) {
-                farewell.acknowledged(peer.hash);
-                self.farewell_progress();
+            match body {
+                Body::LeavingAck => {
+                    farewell.acknowledged(peer.hash);
+                    self.farewell_progress();
+                }
+                Body::Leaving => self.send(peer.from, peer.session, &Body::LeavingAck),
+                _ => {}
             }
             return Ok(());
         }

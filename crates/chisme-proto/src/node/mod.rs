@@ -247,6 +247,11 @@ impl Node {
         }
     }
 
+    /// The name of this node.
+    pub const fn name(&self) -> &NodeName {
+        &self.name
+    }
+
     /// This node as its peers see it.
     pub fn local(&self) -> MemberView {
         MemberView {
@@ -282,7 +287,7 @@ impl Node {
                 siblings.truncate(MAX_SIBLINGS);
                 self.siblings = siblings;
             }
-            Command::SetKeys(keys) => self.keys = keys,
+            Command::SetKeys(keys) => self.keys = keys.succeeding(&self.keys),
             Command::ResolveSeeds => self.output(Output::ResolveSeeds),
         }
     }
