@@ -265,7 +265,8 @@ pub(crate) struct AgentArgs {
         help_heading = "Network"
     )]
     pub(crate) bind: Vec<String>,
-    /// The address by which others reach this node; once per family. [default: found out]
+    /// The address by which others reach this node; once per family. Port 0 stands for the bound
+    /// one. [default: found out]
     #[arg(
         long,
         value_name = "ADDR:PORT",
