@@ -126,7 +126,10 @@ async fn serve(
     }
     drop(claim);
     match ended {
-        Ok(()) => Ok(ExitCode::SUCCESS),
+        Ok(()) => {
+            tracing::info!("{} has left the cluster", state.cluster.name());
+            Ok(ExitCode::SUCCESS)
+        }
         Err(Ended::Forced(code)) => Ok(ExitCode::from(code)),
         Err(Ended::Conflict) => anyhow::bail!(
             "another live node holds the name {} with a newer start; this one has stopped",
