@@ -253,6 +253,26 @@ proptest! {
         assert_eq!(decode_all(&bytes), Ok(update));
     }
 
+    /// bincode has seen its last release; what takes its place must not change the wire.
+    #[test]
+    fn wincode_reads_and_writes_the_same_bytes(update in an_update(), parts in parts()) {
+        let varint = wincode::config::Configuration::default().with_varint_encoding();
+        let Endpoints { v4, v6 } = update.endpoints;
+        let session = update.session.to_u64().to_be_bytes();
+        let (name, life) = (update.name.as_str().to_owned(), update.life.0);
+        same_in_wincode(varint, &update, &(name, v4, v6, session, life, update.incarnation, update.state));
+
+        let Parts { nonce, challenge, versions: VersionRange { min, max }, .. } = parts;
+        let (number, code) = (parts.number, parts.number.to_be_bytes()[0]);
+        let (to, addr) = (parts.addr, parts.maybe_addr);
+        let (versions, expect) = (parts.versions, parts.name.clone());
+        let text = parts.name.map(|name| name.as_str().to_owned());
+        let hello = Hello { versions, capabilities: number, nonce, to, expect };
+        same_in_wincode(varint, &hello, &(min, max, number, nonce.0, to, text));
+        let refusal = RefusalBody { nonce, challenge, code, versions, addr };
+        same_in_wincode(varint, &refusal, &(nonce.0, challenge.0, code, min, max, addr));
+    }
+
     #[test]
     fn random_bytes_are_read_as_anything(bytes in vec(any::<u8>(), 0..MAX_BODY)) {
         read_as_anything(&bytes);
@@ -288,6 +308,21 @@ proptest! {
         let parsed = parse(Kind::Leaving, &datagram[HEADER_LEN..]).expect("we wrote it");
         assert_eq!((parsed.sender, parsed.unknown_sections), (parts.sender, 0));
     }
+}
+
+/// `fields` are those of `value`, in order.
+fn same_in_wincode<C, F>(config: C, value: &impl bincode::Encode, fields: &F)
+where
+    C: wincode::config::Config + Copy,
+    F: PartialEq + std::fmt::Debug,
+    F: wincode::SchemaWrite<C, Src = F>,
+    F: for<'de> wincode::SchemaRead<'de, C, Dst = F>,
+{
+    let mut bytes = Vec::new();
+    encode(value, &mut bytes);
+    let read: F = wincode::config::deserialize_exact(&bytes, config).expect("our bytes");
+    assert_eq!(read, *fields);
+    assert_eq!(wincode::config::serialize(fields, config).expect("fields"), bytes);
 }
 
 #[test]
