@@ -19,3 +19,4 @@ mod guide;
 mod names;
 mod partition;
 mod security;
+mod settings;
