@@ -1,13 +1,13 @@
 //! Bad input: one error that quotes it and says what is allowed, exit status 2, nothing started.
 
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::harness::{Loopback, Spec, chisme, secs};
+use crate::harness::{Agent, Loopback, Spec, chisme, secs};
 
 fn bare(arguments: &[&str]) -> Spec {
     Spec::plain("nobody").args(arguments)
@@ -140,10 +140,10 @@ fn the_default_port_that_is_taken_is_followed_by_the_next_free_one() {
     assert!(ports.iter().all(|port| (4747..=4762).contains(port)), "{ports:?}");
 }
 
-fn port(agent: &crate::harness::Agent) -> u16 {
-    let members = agent.run(&["members", "--json"]).expect_success();
-    let start = members.rfind("47").expect("a port from 4747 to 4762");
-    members[start..].chars().take(4).collect::<String>().parse().expect("a port")
+fn port(agent: &Agent) -> u16 {
+    let status = agent.status();
+    let bound = status["bound"][0].as_str().unwrap_or_else(|| panic!("no address in {status}"));
+    bound.parse::<SocketAddr>().expect("an address").port()
 }
 
 #[test]
