@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{ClusterName, KeyRing};
+use crate::{ClusterName, Endpoints, KeyRing};
 
 /// The settings of a node. [`Config::new`] gives the defaults for a local network.
 #[derive(Clone, Debug)]
@@ -84,6 +84,11 @@ pub enum ConfigError {
     /// A suspicion needs time to be refuted.
     #[error("suspicion_multiplier must be at least 1")]
     SuspicionMultiplier,
+    /// Peers could not reach the node.
+    #[error(
+        "the endpoints {0} cannot be sent to: an address and a port other than zero are needed"
+    )]
+    Endpoints(Endpoints),
     /// An empty range.
     #[error("versions: {} is above {}", .0.min, .0.max)]
     Versions(VersionRange),

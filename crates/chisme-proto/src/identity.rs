@@ -19,8 +19,13 @@ impl NameHash {
         Self(u128::from_be_bytes(first))
     }
 
-    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(u128::from_be_bytes(bytes))
+    pub(crate) fn from_words([high, low]: [u64; 2]) -> Self {
+        Self(u128::from(high) << 64 | u128::from(low))
+    }
+
+    /// The first half: enough to break a tie.
+    pub(crate) const fn high(self) -> u64 {
+        (self.0 >> 64) as u64
     }
 
     pub(crate) const fn to_bytes(self) -> [u8; 16] {
@@ -150,6 +155,13 @@ impl Endpoints {
     /// Whether every port and address can be sent to.
     pub(crate) fn are_usable(&self) -> bool {
         !self.is_empty() && self.iter().all(is_usable)
+    }
+}
+
+impl fmt::Display for Endpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<String> = self.iter().map(|addr| addr.to_string()).collect();
+        f.write_str(&all.join(", "))
     }
 }
 

@@ -25,12 +25,18 @@
 mod config;
 mod counters;
 mod envelope;
+mod heal;
 mod identity;
 mod io;
 mod keyring;
+mod limit;
 mod name;
 mod node;
+mod replay;
+mod swim;
+mod table;
 mod time;
+mod wire;
 
 pub use config::{Config, ConfigError, Detector, SeedCadence, VersionRange};
 pub use counters::{Counters, Rejection};
@@ -43,8 +49,8 @@ pub use io::{
 pub use keyring::{
     Cookie, CookieError, KeyRing, MAX_ACCEPTED_KEYS, STRONG_COOKIE_LEN, StretchedCookie,
 };
-pub use name::{ClusterName, NameError, NameKind, NodeName};
-pub use node::{Identity, Node};
+pub use name::{ClusterName, MAX_CLUSTER_NAME_LEN, MAX_NAME_LEN, NameError, NameKind, NodeName};
+pub use node::{Identity, MAX_OUTPUTS, Node};
 pub use time::Instant;
 
 /// The UDP port that a node takes when it is given none; the next 15 are tried after it.

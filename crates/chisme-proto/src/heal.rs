@@ -1,0 +1,74 @@
+//! Who gives way when two sides of a healed partition meet: a pure rule.
+
+use crate::wire::{Outcome, Standing};
+
+/// What the two nodes of a handshake know of each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meeting {
+    pub(crate) ours: Standing,
+    pub(crate) theirs: Standing,
+    /// We hold the peer Down in its present life.
+    pub(crate) we_accuse: bool,
+    /// The peer holds us Down in our present life.
+    pub(crate) they_accuse: bool,
+}
+
+/// What we do, and what the peer does.
+///
+/// Both accuse: the smaller side yields; a tie goes against the lower representative. One accuses:
+/// the accused raises its life and keeps its table, unless the accuser's side is less than half of
+/// the accused's: then the accuser yields. (Without that, one member that wakes from a pause would
+/// make each of its peers raise its life.)
+pub(crate) fn decide(meeting: Meeting) -> (Outcome, Outcome) {
+    let Meeting { ours, theirs, we_accuse, they_accuse } = meeting;
+    match (we_accuse, they_accuse) {
+        (false, false) => (Outcome::Nothing, Outcome::Nothing),
+        (true, true) if (ours.live, ours.side) < (theirs.live, theirs.side) => {
+            (Outcome::Yield, Outcome::Nothing)
+        }
+        (true, true) => (Outcome::Nothing, Outcome::Yield),
+        (true, false) if ours.live < theirs.live / 2 => (Outcome::Yield, Outcome::Nothing),
+        (true, false) => (Outcome::Nothing, Outcome::RaiseLife),
+        (false, true) if theirs.live < ours.live / 2 => (Outcome::Nothing, Outcome::Yield),
+        (false, true) => (Outcome::RaiseLife, Outcome::Nothing),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Holds;
+
+    fn meet(ours: (u32, u64), theirs: (u32, u64), we: bool, they: bool) -> (Outcome, Outcome) {
+        let standing = |(live, side)| Standing { holds: Holds::Unknown, live, side };
+        decide(Meeting {
+            ours: standing(ours),
+            theirs: standing(theirs),
+            we_accuse: we,
+            they_accuse: they,
+        })
+    }
+
+    #[test]
+    fn the_rule_is_the_same_seen_from_either_end() {
+        for ours in 1..12 {
+            for theirs in 1..12 {
+                for (we, they) in [(false, false), (false, true), (true, false), (true, true)] {
+                    let (mine, yours) = meet((ours, 1), (theirs, 2), we, they);
+                    assert_eq!(meet((theirs, 2), (ours, 1), they, we), (yours, mine));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_smaller_side_yields_and_only_one_does() {
+        use Outcome::{Nothing, RaiseLife, Yield};
+        assert_eq!(meet((1, 0), (31, 0), true, true), (Yield, Nothing));
+        assert_eq!(meet((5, 7), (5, 9), true, true), (Yield, Nothing));
+        assert_eq!(meet((31, 0), (31, 0), true, false), (Nothing, RaiseLife));
+        assert_eq!(meet((10, 0), (20, 0), true, false), (Nothing, RaiseLife));
+        assert_eq!(meet((9, 0), (20, 0), true, false), (Yield, Nothing));
+        assert_eq!(meet((1, 0), (1, 0), false, false), (Nothing, Nothing));
+    }
+}

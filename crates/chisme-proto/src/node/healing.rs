@@ -1,0 +1,162 @@
+//! Healing: finding the members that are held Down, and giving way to the larger side.
+
+use std::time::Duration;
+
+use foca::{Member, State};
+use rand::RngExt;
+use rand::seq::IteratorRandom;
+
+use super::inbound::Peer;
+use super::{Node, Timer};
+use crate::swim::Id;
+use crate::wire::{Body, Introduction};
+use crate::{Instant, Life};
+
+/// How often a node may try one of the members that it holds Down.
+pub(super) const RETRY_PERIOD: Duration = Duration::from_secs(1);
+
+/// For so long what the winning side tells us is taken over without spreading it.
+const LOADING: Duration = Duration::from_secs(10);
+
+/// For so long the mates of a node that yields stay up in its user's view, until they yield too.
+const CARRY: Duration = Duration::from_secs(5);
+
+/// How many mates are told to whom we went over.
+const INTRODUCTIONS: usize = 8;
+
+impl Node {
+    /// Tries one random Down member with probability 2/n: about two attempts a second in the
+    /// whole cluster, whatever its size.
+    pub(super) fn heal_due(&mut self, now: Instant) {
+        let wait = self.jittered(RETRY_PERIOD);
+        self.schedule.add(now + wait, Timer::Heal);
+        let live = u32::try_from(self.live()).unwrap_or(u32::MAX);
+        if self.rng.random_range(0..live) >= 2 {
+            return;
+        }
+        let lost = self.random_member(|entry| {
+            let forgotten = entry.held.is_none() && entry.carried_until.is_none();
+            (entry.is_gone() || forgotten) && !entry.has_left()
+        });
+        let endpoints = lost.and_then(|id| self.table.at(id.index)).map(|entry| entry.endpoints);
+        if let Some(endpoints) = endpoints {
+            self.counters.heal_attempts += 1;
+            self.greet_endpoints(&endpoints, now);
+        }
+    }
+
+    /// Refutes our own Down: a new life, the same table.
+    pub(super) fn raise_life(&mut self, now: Instant) {
+        self.counters.lives_raised += 1;
+        self.next_life();
+        self.renew(now);
+    }
+
+    fn next_life(&mut self) {
+        if self.life == Life(u16::MAX) {
+            self.session = self.session.above(self.rng.random());
+            self.life = Life::default();
+        } else {
+            self.life = self.life.next();
+        }
+    }
+
+    /// Starts foca anew under the present session and life, with the table that we have, and lets
+    /// a few members know.
+    pub(super) fn renew(&mut self, _now: Instant) {
+        self.rebuild_engine();
+        let members: Vec<Member<Id>> = self
+            .table
+            .iter()
+            .filter_map(|entry| {
+                entry.held.map(|held| Member::new(entry.id, held.incarnation, held.state))
+            })
+            .collect();
+        for member in members {
+            let result = self.engine.apply(member, false, &mut self.effects);
+            self.count_swim(result);
+        }
+        let result = self.engine.gossip(&mut self.effects);
+        self.count_swim(result);
+        self.schedule.forget_swim_before(self.generation);
+    }
+
+    /// Goes over to the side of `winner`: foca is rebuilt under a new life and learns that side's
+    /// view, because its queue of rumours about that side cannot be emptied. Mates are told to come
+    /// along; until they do, or for a grace, the user sees no change.
+    pub(super) fn yield_to_other_side(&mut self, winner: &Peer, now: Instant) {
+        self.counters.yields += 1;
+        self.next_life();
+        let introduction =
+            Introduction { name: winner.sender.name.clone(), endpoints: winner.endpoints() };
+        let mates: Vec<Id> = self
+            .table
+            .iter()
+            .filter(|entry| entry.is_up() && entry.id.session != winner.session)
+            .map(|entry| entry.id)
+            .sample(&mut self.rng, INTRODUCTIONS);
+        for mate in mates {
+            self.send_to_member(&mate, &Body::Introduce(introduction.clone()));
+        }
+        self.winner = Some(introduction);
+        for entry in self.table.iter_mut() {
+            let mate = entry.is_shown_up() && entry.id.session != winner.session;
+            entry.carried_until = mate.then(|| now + CARRY);
+        }
+        self.table.unhold_all();
+        self.rebuild_engine();
+        self.schedule.forget_swim_before(self.generation);
+        self.loading_until = now + LOADING;
+        self.schedule.add(now + CARRY, Timer::EndCarry);
+    }
+
+    /// The grace is over: mates that have not come along are shown for what they are to this side.
+    pub(super) fn end_carry(&mut self, now: Instant) {
+        let over: Vec<Id> = self
+            .table
+            .iter()
+            .filter(|entry| entry.carried_until.is_some_and(|until| until <= now))
+            .map(|entry| entry.id)
+            .collect();
+        for id in over {
+            if let Some(entry) = self.table.at_mut(id.index) {
+                entry.carried_until = None;
+            }
+            self.show(&id, now);
+        }
+    }
+
+    /// A mate that has not come along yet sends to us: it is told whom to greet.
+    pub(super) fn introduce_winner(&mut self, mate: &Id, now: Instant) {
+        if self.may_nudge(mate, now)
+            && let Some(introduction) = self.winner.clone()
+        {
+            self.send_to_member(mate, &Body::Introduce(introduction));
+        }
+    }
+
+    /// A mate went over to another side and says to whom.
+    pub(super) fn take_introduction(
+        &mut self,
+        peer: &Peer,
+        introduction: &Introduction,
+        now: Instant,
+    ) {
+        let Some(mate) = self.table.find(peer.hash).map(|entry| entry.id) else { return };
+        if introduction.name != self.name && self.may_nudge(&mate, now) {
+            self.greet_endpoints(&introduction.endpoints, now);
+        }
+    }
+
+    /// A member says goodbye. It is answered in any case, so that it need not say so again.
+    pub(super) fn take_leaving(&mut self, peer: &Peer, now: Instant) {
+        self.send(peer.from, peer.session, &Body::LeavingAck);
+        let Some(entry) = self.table.find(peer.hash) else { return };
+        if entry.id.age() == (peer.session, peer.sender.life) {
+            let id = entry.id;
+            let farewell =
+                crate::table::Held { incarnation: crate::swim::LEFT, state: State::Down };
+            self.apply(id, farewell, None, true, now);
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! The inbound filter, and keeping foca, our table and what the user sees in step.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use foca::{Member, State};
+
+use super::inbound::Peer;
+use super::{Node, Timer};
+use crate::identity::NameHash;
+use crate::swim::{Id, Incarnation, LEFT};
+use crate::table::Held;
+use crate::wire::Update;
+use crate::{
+    Endpoints, Event, Instant, Life, MemberState, MemberView, NodeName, Rejection, Session,
+};
+
+/// The first wait before a node asks a random member for its view again; it doubles while nothing
+/// new comes of it.
+pub(super) const FIRST_ANNOUNCE: Duration = Duration::from_millis(300);
+
+/// The longest wait between two such questions.
+const LAST_ANNOUNCE: Duration = Duration::from_secs(60);
+
+/// How often one member is told something that it did not ask for.
+const NUDGE_PERIOD: Duration = Duration::from_millis(200);
+
+/// Close to the end of its incarnations a node raises its life instead.
+pub(super) const LAST_INCARNATION: Incarnation = LEFT - 256;
+
+/// The fewest tombstones that are kept.
+const MIN_TOMBSTONES: usize = 256;
+
+/// A session this far ahead of all others is a broken clock.
+const TEN_YEARS_MILLIS: u64 = 10 * 365 * 24 * 3600 * 1000;
+
+/// The first of January 2025: no honest clock is before it.
+const YEAR_2025_MILLIS: u64 = 1_735_689_600_000;
+
+impl Node {
+    /// Takes the sender of a SWIM packet for alive, unless something has to be cleared first.
+    pub(super) fn admit_sender(
+        &mut self,
+        peer: &Peer,
+        incarnation: Incarnation,
+        now: Instant,
+    ) -> Option<Id> {
+        let age = (peer.session, peer.sender.life);
+        if peer.hash == self.hash {
+            self.meet_namesake(peer.session, peer.from, now);
+            return None;
+        }
+        if let Some(entry) = self.table.find(peer.hash) {
+            let (id, carried) = (entry.id, entry.carried_until.is_some());
+            if age < id.age() {
+                self.nudge_older(peer, now);
+                return None;
+            }
+            if age == id.age() && carried {
+                self.introduce_winner(&id, now);
+                return None;
+            }
+            // Held Down: first it is decided who gives way.
+            if age == id.age() && entry.is_gone() {
+                if !entry.has_left() {
+                    self.greet(peer.from, &id, now);
+                }
+                return None;
+            }
+        }
+        let claim = Claim {
+            name: &peer.sender.name,
+            hash: peer.hash,
+            age,
+            endpoints: peer.endpoints(),
+            held: Held { incarnation, state: State::Alive },
+        };
+        let id = self.take_claim(&claim, true, now)?;
+        self.follow_move(&id, peer, now);
+        self.table.exactly(&id).filter(|entry| entry.is_up()).map(|entry| entry.id)
+    }
+
+    /// A member may change its endpoints while it is up; it says so itself, from the new one.
+    fn follow_move(&mut self, id: &Id, peer: &Peer, now: Instant) {
+        let endpoints = peer.sender.endpoints;
+        if !endpoints.contains(peer.from) {
+            return;
+        }
+        let Some(entry) = self.table.at_mut(id.index) else { return };
+        if entry.endpoints == endpoints {
+            return;
+        }
+        entry.endpoints = endpoints;
+        let name = entry.name.clone();
+        self.engine.directory(|directory| directory.set(*id, &name, &endpoints));
+        self.show(id, now);
+    }
+
+    /// Judges one update of a packet, and applies what remains of it.
+    pub(super) fn filter_update(&mut self, update: &Update, by: &Peer, now: Instant) {
+        let hash = update.hash();
+        let held = Held { incarnation: update.incarnation, state: update.swim_state() };
+        let age = (update.session, update.life);
+        if hash == self.hash {
+            return self.hear_of_ourselves(age, held, by, now);
+        }
+        // Only the member itself may say so, and it says so by Down.
+        if held.state != State::Down && held.incarnation > LAST_INCARNATION {
+            self.counters.updates_withheld += 1;
+            return;
+        }
+        if let Some(entry) = self.table.find(hash) {
+            let id = entry.id;
+            // What this side holds of a mate is old news while the mate is coming over.
+            let carried = entry.carried_until.is_some() && held.state == State::Down;
+            let old_news = age < id.age() || (age == id.age() && carried);
+            if age == id.age() && entry.has_left() && held.state == State::Suspect {
+                let accuser = self.table.find(by.hash).map(|entry| entry.id);
+                if let (Some(accuser), Some(farewell)) = (accuser, self.as_update(&id)) {
+                    self.tell(&accuser, &[farewell], now);
+                }
+            }
+            if old_news {
+                self.counters.updates_withheld += 1;
+                return;
+            }
+        }
+        let broadcast = now >= self.loading_until;
+        let claim = Claim { name: &update.name, hash, age, endpoints: update.endpoints, held };
+        if self.take_claim(&claim, broadcast, now).is_none() {
+            self.counters.updates_withheld += 1;
+        }
+    }
+
+    /// Applies what is said of a member of its present run or of a newer one. A newer session of a
+    /// name that is held up is withheld until the holders were asked.
+    fn take_claim(&mut self, claim: &Claim<'_>, broadcast: bool, now: Instant) -> Option<Id> {
+        let mut index = None;
+        if let Some(entry) = self.table.find(claim.hash) {
+            index = Some(entry.id.index);
+            let newer_session = claim.age.0 > entry.id.session;
+            if newer_session && (entry.is_up() || entry.carried_until.is_some()) {
+                if claim.held.state != State::Down {
+                    self.dispute_rumour(claim.name, claim.age, claim.endpoints, now);
+                }
+                return None;
+            }
+        }
+        if self.is_too_far(claim.age.0) {
+            return None;
+        }
+        let id = match index {
+            Some(index) => Id::new(claim.hash, claim.age.0, claim.age.1, index),
+            None if self.table.len() >= self.config.max_members => {
+                self.counters.members_turned_away += 1;
+                return None;
+            }
+            None if claim.name.kind() != self.name.kind() => return None,
+            None => self.table.insert(claim.name.clone(), claim.age, claim.endpoints),
+        };
+        self.apply(id, claim.held, Some(claim.endpoints), broadcast, now);
+        Some(id)
+    }
+
+    /// What others say of us. It reaches foca only if it is a suspicion of our present incarnation.
+    fn hear_of_ourselves(&mut self, age: (Session, Life), held: Held, by: &Peer, now: Instant) {
+        let accuser = self.table.find(by.hash).map(|entry| entry.id);
+        if age.0 > self.session {
+            self.meet_namesake(age.0, by.from, now);
+            return;
+        }
+        if age != (self.session, self.life) {
+            self.counters.updates_withheld += 1;
+            return;
+        }
+        match held.state {
+            State::Alive => {}
+            State::Down => {
+                self.counters.updates_withheld += 1;
+                if let Some(accuser) = accuser {
+                    self.greet(by.from, &accuser, now);
+                }
+            }
+            State::Suspect if held.incarnation < self.incarnation => {
+                self.counters.updates_withheld += 1;
+                // Silence here kills live members: the suspicion was refuted, but not to everybody.
+                if let Some(accuser) = accuser {
+                    self.tell(&accuser, &[], now);
+                }
+            }
+            State::Suspect if held.incarnation >= LAST_INCARNATION => self.raise_life(now),
+            State::Suspect => {
+                self.counters.refutations += 1;
+                self.incarnation = held.incarnation + 1;
+                let update = Member::new(self.own_id(), held.incarnation, State::Suspect);
+                let result = self.engine.apply(update, true, &mut self.effects);
+                self.count_swim(result);
+            }
+        }
+    }
+
+    /// Gives an update to table and foca alike, and shows the user what it changes.
+    pub(super) fn apply(
+        &mut self,
+        id: Id,
+        held: Held,
+        endpoints: Option<Endpoints>,
+        broadcast: bool,
+        now: Instant,
+    ) {
+        let before = self.table.at(id.index).map(|entry| (entry.id, entry.is_up()));
+        if !self.table.apply(&id, held) {
+            return;
+        }
+        if let Some(entry) = self.table.at_mut(id.index) {
+            entry.carried_until = None;
+            let first_word = before.is_none_or(|(old, _)| old.age() < id.age());
+            if let Some(endpoints) = endpoints.filter(|_| first_word || entry.endpoints.is_empty())
+            {
+                entry.endpoints = endpoints;
+            }
+            let (name, endpoints) = (entry.name.clone(), entry.endpoints);
+            self.view_grew |= entry.is_up() && before.is_none_or(|(_, up)| !up);
+            self.engine.directory(|directory| directory.set(id, &name, &endpoints));
+        }
+        let update = Member::new(id, held.incarnation, held.state);
+        let result = self.engine.apply(update, broadcast, &mut self.effects);
+        self.count_swim(result);
+        let live = self.live();
+        let result = self.engine.set_live(live);
+        self.count_swim(result);
+        self.show(&id, now);
+        self.bury_within_bounds();
+    }
+
+    /// Tells the user of the difference between what it was shown of a member and what holds now.
+    pub(super) fn show(&mut self, id: &Id, now: Instant) {
+        let Some(entry) = self.table.at_mut(id.index) else { return };
+        let state = match entry.held {
+            Some(held) => held.member_state(),
+            None if entry.carried_until.is_some() => return,
+            None => MemberState::Down,
+        };
+        let shown = entry.shown.take();
+        let was_up = shown.as_ref().is_some_and(|view| view.state.is_up());
+        let same_run = shown.as_ref().is_some_and(|view| view.session == entry.id.session);
+        let since = match &shown {
+            Some(view) if same_run && was_up == state.is_up() => view.since,
+            _ => now,
+        };
+        let view = MemberView {
+            name: entry.name.clone(),
+            state,
+            session: entry.id.session,
+            endpoints: entry.endpoints,
+            since,
+        };
+        // What was never up is nobody's news.
+        if shown.is_some() || state.is_up() {
+            entry.shown = Some(view.clone());
+        }
+        for event in view_events(shown, view, same_run) {
+            self.counters.suspicions += u64::from(matches!(event, Event::Suspect(_)));
+            self.event(event);
+        }
+    }
+
+    /// Our probe of `id` went unanswered: foca has marked it Suspect, and so do we.
+    pub(super) fn probe_failed(&mut self, id: &Id, now: Instant) {
+        self.counters.probes_failed += 1;
+        let Some(entry) = self.table.exactly(id) else { return };
+        let held = Held { incarnation: entry.probed_incarnation, state: State::Suspect };
+        if self.table.apply(id, held) {
+            self.show(id, now);
+        }
+    }
+
+    /// A suspicion that our own probe began is over. Whoever is still Suspect in the same
+    /// incarnation has failed.
+    pub(super) fn conclude_suspicion(&mut self, id: Id, incarnation: Incarnation, now: Instant) {
+        let suspect = Held { incarnation, state: State::Suspect };
+        if self.table.exactly(&id).is_some_and(|entry| entry.held == Some(suspect)) {
+            self.apply(id, Held { incarnation, state: State::Down }, None, true, now);
+        }
+    }
+
+    /// Keeps at most max(256, live) tombstones.
+    fn bury_within_bounds(&mut self) {
+        while self.table.gone() > self.live().max(MIN_TOMBSTONES) {
+            let Some(id) = self.table.oldest_tombstone() else { return };
+            self.forget(&id);
+            self.counters.tombstones_forgotten += 1;
+        }
+    }
+
+    /// Forgets a member that is Down or Left, everywhere.
+    fn forget(&mut self, id: &Id) {
+        let result = self.engine.handle_timer(foca::Timer::RemoveDown(*id), &mut self.effects);
+        self.count_swim(result);
+        self.table.remove(id.index);
+        self.engine.directory(|directory| directory.clear(id.index));
+        self.windows.forget(NameHash::from_words(id.hash));
+    }
+
+    /// Asks a random member for its view, often while that brings something new.
+    pub(super) fn announce_due(&mut self, now: Instant) {
+        let grew = std::mem::take(&mut self.view_grew);
+        self.announce_wait =
+            if grew { FIRST_ANNOUNCE } else { (self.announce_wait * 2).min(LAST_ANNOUNCE) };
+        if let Some(id) = self.random_member(|entry| entry.is_up()) {
+            let result = self.engine.announce(id, &mut self.effects);
+            self.count_swim(result);
+        }
+        let wait = self.jittered(self.announce_wait);
+        self.schedule.add(now + wait, Timer::Announce);
+    }
+
+    pub(super) fn random_member(
+        &mut self,
+        wanted: impl Fn(&crate::table::Entry) -> bool,
+    ) -> Option<Id> {
+        use rand::seq::IteratorRandom;
+        self.table.iter().filter(|entry| wanted(entry)).map(|entry| entry.id).choose(&mut self.rng)
+    }
+
+    /// Whether `session` is more than ten years ahead of everything that can be right.
+    pub(super) fn is_too_far(&self, session: Session) -> bool {
+        let limit = self.session.unix_millis().max(YEAR_2025_MILLIS) + TEN_YEARS_MILLIS;
+        session.unix_millis() > limit
+            && self.table.iter().filter(|entry| entry.is_up()).all(|entry| {
+                session.unix_millis() > entry.id.session.unix_millis() + TEN_YEARS_MILLIS
+            })
+    }
+
+    /// Whether a member may be sent something unasked now; if so, that is remembered.
+    pub(super) fn may_nudge(&mut self, id: &Id, now: Instant) -> bool {
+        let Some(entry) = self.table.at_mut(id.index) else { return false };
+        let may = entry.nudged.is_none_or(|last| now - last >= NUDGE_PERIOD);
+        if may {
+            entry.nudged = Some(now);
+        }
+        may
+    }
+}
+
+/// What is said of a member: by itself or by others.
+#[derive(Debug)]
+struct Claim<'a> {
+    name: &'a NodeName,
+    hash: NameHash,
+    age: (Session, Life),
+    endpoints: Endpoints,
+    held: Held,
+}
+
+/// The events that lead from one view of a member to the next.
+fn view_events(shown: Option<MemberView>, view: MemberView, same_run: bool) -> Vec<Event> {
+    use MemberState::{Alive, Down, Left, Suspect};
+    let was_up = shown.as_ref().is_some_and(|view| view.state.is_up());
+    let gone = |view: MemberView| match view.state {
+        Left => Event::Left(view),
+        _ => Event::Down(MemberView { state: Down, ..view }),
+    };
+    let mut events = Vec::new();
+    let mut before = shown.filter(|_| was_up);
+    if let Some(old) = before.take_if(|_| !same_run) {
+        events.push(Event::Down(MemberView { state: Down, since: view.since, ..old }));
+    }
+    match (before, view.state) {
+        (None, Alive) => events.push(Event::Up(view)),
+        (None, Suspect) => {
+            events.push(Event::Up(MemberView { state: Alive, ..view.clone() }));
+            events.push(Event::Suspect(view));
+        }
+        (None, Down | Left) => {}
+        (Some(_), Down | Left) => events.push(gone(view)),
+        (Some(old), _) => {
+            if old.endpoints != view.endpoints {
+                events.push(Event::Updated(view.clone()));
+            }
+            match (old.state, view.state) {
+                (Alive, Suspect) => events.push(Event::Suspect(view)),
+                (Suspect, Alive) => events.push(Event::Recovered(view)),
+                _ => {}
+            }
+        }
+    }
+    events
+}
+
+/// Counts rejected datagrams by source, so that an operator hears of them at a bounded rate.
+#[derive(Debug)]
+pub(super) struct Rejections {
+    /// Made at its full size: what strangers send allocates nothing.
+    sources: Vec<(IpAddr, Instant, u64)>,
+}
+
+impl Rejections {
+    const PERIOD: Duration = Duration::from_secs(10);
+
+    pub(super) fn new(max: usize) -> Self {
+        Self { sources: Vec::with_capacity(max) }
+    }
+
+    /// How many to report now, if it is time to.
+    pub(super) fn note(
+        &mut self,
+        from: SocketAddr,
+        reason: Rejection,
+        now: Instant,
+    ) -> Option<u64> {
+        use Rejection::{NotForUs, OverLimit, Replayed};
+        // These are ordinary: restarts, duplicates, crowds.
+        if matches!(reason, NotForUs | OverLimit | Replayed) {
+            return None;
+        }
+        if let Some((_, last, count)) = self.sources.iter_mut().find(|row| row.0 == from.ip()) {
+            *count += 1;
+            if now - *last < Self::PERIOD {
+                return None;
+            }
+            *last = now;
+            return Some(std::mem::take(count));
+        }
+        if self.sources.len() == self.sources.capacity() {
+            self.sources.retain(|&(_, last, _)| now - last < Self::PERIOD);
+        }
+        if self.sources.len() == self.sources.capacity() {
+            return None;
+        }
+        self.sources.push((from.ip(), now, 0));
+        Some(1)
+    }
+}

@@ -1,0 +1,377 @@
+//! The node: where a datagram, a command or a timeout meets the parts of the protocol.
+//!
+//! One room per concern, all of them methods of [`Node`]: `inbound` judges datagrams, `outbound`
+//! seals them, `contact` knocks at addresses, `admit` lets newcomers in, `dispute` settles two
+//! holders of one name, `membership` keeps table and foca in step, `healing` mends partitions,
+//! `farewell` leaves.
+
+mod admit;
+mod contact;
+mod dispute;
+mod farewell;
+mod healing;
+mod inbound;
+mod membership;
+mod outbound;
+mod schedule;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+use crate::envelope::{self, Sequence};
+use crate::identity::NameHash;
+use crate::limit::{SourceLimits, TokenBucket};
+use crate::replay::{RecentTags, Windows};
+use crate::swim::{DIRECTORY_SELF, Directory, Effects, Engine, Id, Incarnation, Parameters};
+use crate::table::Table;
+use crate::wire::{Introduction, Nonce, SECTION_HEADER_LEN};
+use crate::{
+    Command, Config, ConfigError, Contact, Counters, Endpoints, Event, Input, Instant, KeyRing,
+    Life, MAX_REJECTION_SOURCES, MAX_SEEDS, MemberState, MemberView, NodeName, NodeStatus, Output,
+    RequestId, Session, Sibling, StopReason,
+};
+
+use admit::{Admissions, HandshakeSecret};
+use contact::{Attempt, Request};
+use dispute::Dispute;
+use farewell::Farewell;
+use membership::Rejections;
+use schedule::{Schedule, Timer};
+
+/// The most outputs that wait for the driver; datagrams beyond it are dropped and counted.
+pub const MAX_OUTPUTS: usize = 16_384;
+
+/// The most siblings on one host that a node knows of.
+const MAX_SIBLINGS: usize = 256;
+
+/// Answers to Hello and to unexpected peers, per second and at once, to all and to one address.
+const ANSWERS_PER_SECOND: u32 = 1_000;
+const ANSWERS_BURST: u32 = 2_000;
+const SOURCE_ANSWERS_PER_SECOND: u32 = 10;
+const SOURCE_ANSWERS_BURST: u32 = 20;
+const MAX_ANSWER_SOURCES: usize = 1_024;
+
+/// Who a node is at its start.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its name, unique in its cluster.
+    pub name: NodeName,
+    /// New for every start of the process, and growing: see [`Session::new`].
+    pub session: Session,
+    /// Where the others reach it; may be empty if [`Config::endpoint_is_guess`] is set.
+    pub endpoints: Endpoints,
+}
+
+/// Whether the node takes part.
+#[derive(Debug)]
+enum Phase {
+    Running,
+    Leaving(Farewell),
+    Stopped,
+}
+
+/// One member of a cluster, as a state machine. The crate's first page has its contract.
+pub struct Node {
+    config: Config,
+    keys: KeyRing,
+    phase: Phase,
+    started: Instant,
+    rng: ChaCha8Rng,
+
+    name: NodeName,
+    hash: NameHash,
+    session: Session,
+    life: Life,
+    incarnation: Incarnation,
+    endpoints: Endpoints,
+    sequence: Sequence,
+
+    table: Table,
+    engine: Engine,
+    /// Counts the runs of foca: a timer of an earlier one is void.
+    generation: u32,
+    effects: Effects,
+    /// Until then, what the side that we yielded to tells us is not news to anybody.
+    loading_until: Instant,
+    /// Whom we yielded to last: where mates that have not come along are sent.
+    winner: Option<Introduction>,
+
+    windows: Windows,
+    recent_hellos: RecentTags,
+    answers: TokenBucket,
+    source_answers: SourceLimits,
+    secret: HandshakeSecret,
+
+    attempts: BTreeMap<Nonce, Attempt>,
+    requests: BTreeMap<RequestId, Request>,
+    pings: BTreeMap<RequestId, contact::Ping>,
+    admissions: Admissions,
+    disputes: BTreeMap<NameHash, Dispute>,
+    siblings: Vec<Sibling>,
+    seeds: Vec<Contact>,
+    /// Addresses that turned out to lead back to us.
+    own_addresses: BTreeSet<SocketAddr>,
+    /// The last wait between two look-ups of a node that sees nobody.
+    seed_wait: std::time::Duration,
+    /// The last wait between two Announces, and whether the view grew since.
+    announce_wait: std::time::Duration,
+    view_grew: bool,
+
+    rejections: Rejections,
+    counters: Counters,
+    outputs: VecDeque<Output>,
+    schedule: Schedule,
+}
+
+impl Node {
+    /// A node that knows nobody. It asks for its seeds at once.
+    ///
+    /// `seed` feeds its generator of random numbers: the same seed and the same inputs give the
+    /// same bytes out. In production it must come from the operating system, because the secret
+    /// behind the challenges of the handshake is drawn from it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the settings cannot work together.
+    pub fn new(
+        config: Config,
+        identity: Identity,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        if !config.endpoint_is_guess && !identity.endpoints.are_usable() {
+            return Err(ConfigError::Endpoints(identity.endpoints));
+        }
+        let mut rng = ChaCha8Rng::from_seed(seed);
+        let hash = NameHash::of(&identity.name);
+        let mut directory = Directory::default();
+        let id = Id::new(hash, identity.session, Life::default(), DIRECTORY_SELF);
+        directory.set(id, &identity.name, &identity.endpoints);
+        let parameters = parameters(&config, &identity.name, id, rng.random());
+        let mut node = Self {
+            keys: config.keys.clone(),
+            phase: Phase::Running,
+            started: now,
+            hash,
+            session: identity.session,
+            life: Life::default(),
+            incarnation: 0,
+            endpoints: identity.endpoints,
+            sequence: Sequence::default(),
+            table: Table::new(),
+            engine: Engine::new(&parameters, directory),
+            generation: 0,
+            effects: Effects::default(),
+            loading_until: now,
+            winner: None,
+            windows: Windows::new(),
+            recent_hellos: RecentTags::default(),
+            answers: TokenBucket::new(ANSWERS_PER_SECOND, ANSWERS_BURST, now),
+            source_answers: SourceLimits::new(
+                SOURCE_ANSWERS_PER_SECOND,
+                SOURCE_ANSWERS_BURST,
+                MAX_ANSWER_SOURCES,
+            ),
+            secret: HandshakeSecret::new(rng.random()),
+            attempts: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            pings: BTreeMap::new(),
+            admissions: Admissions::default(),
+            disputes: BTreeMap::new(),
+            siblings: Vec::new(),
+            seeds: Vec::new(),
+            own_addresses: identity.endpoints.iter().collect(),
+            seed_wait: config.seeds.alone_min,
+            announce_wait: membership::FIRST_ANNOUNCE,
+            view_grew: false,
+            rejections: Rejections::new(MAX_REJECTION_SOURCES),
+            counters: Counters::default(),
+            outputs: VecDeque::new(),
+            schedule: Schedule::default(),
+            name: identity.name,
+            rng,
+            config,
+        };
+        node.output(Output::ResolveSeeds);
+        node.schedule_seeds(now);
+        node.schedule.add(now + healing::RETRY_PERIOD, Timer::Heal);
+        Ok(node)
+    }
+
+    /// Takes one input. Drain [`poll_output`](Self::poll_output) afterwards.
+    pub fn handle_input(&mut self, input: Input<'_>, now: Instant) {
+        if matches!(self.phase, Phase::Stopped) {
+            return;
+        }
+        match input {
+            Input::Datagram { from, bytes } => self.handle_datagram(from, bytes, now),
+            Input::Command(command) => self.handle_command(command, now),
+            Input::SeedsResolved(contacts) => self.handle_seeds(contacts, now),
+            Input::Timeout => self.handle_timeout(now),
+        }
+        self.flush_effects(now);
+    }
+
+    /// The next thing that the node wants done.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to hand in [`Input::Timeout`]; none once the node has stopped.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Stopped => None,
+            _ => self.schedule.next(),
+        }
+    }
+
+    /// This node as its peers see it.
+    pub fn local(&self) -> MemberView {
+        MemberView {
+            name: self.name.clone(),
+            state: MemberState::Alive,
+            session: self.session,
+            endpoints: self.endpoints,
+            since: self.started,
+        }
+    }
+
+    /// All other members that have been up, by name hash: up, Down and Left.
+    pub fn members(&self) -> Vec<MemberView> {
+        self.table.iter().filter_map(|entry| entry.shown.clone()).collect()
+    }
+
+    /// Counters and sizes.
+    pub fn status(&self) -> NodeStatus {
+        NodeStatus {
+            counters: self.counters.clone(),
+            live: self.live(),
+            tombstones: self.table.gone(),
+            windows: self.windows.len(),
+        }
+    }
+
+    fn handle_command(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Connect { request, contacts } => self.connect(request, contacts, now),
+            Command::Ping { request, name } => self.ping(request, &name, now),
+            Command::Leave => self.leave(now),
+            Command::SetSiblings(mut siblings) => {
+                siblings.truncate(MAX_SIBLINGS);
+                self.siblings = siblings;
+            }
+            Command::SetKeys(keys) => self.keys = keys,
+            Command::ResolveSeeds => self.output(Output::ResolveSeeds),
+        }
+    }
+
+    /// Fires what is due. If the timeout itself comes late, this process was stopped: all deadlines
+    /// move by as much, so that what arrived meanwhile is read before anybody is accused.
+    fn handle_timeout(&mut self, now: Instant) {
+        if let Some(late) = self.schedule.shift_if_late(now) {
+            self.counters.stalls += 1;
+            tracing::warn!(late_ms = late.as_millis(), "the process was stopped; deadlines moved");
+            return;
+        }
+        while let Some(timer) = self.schedule.pop_due(now) {
+            self.fire(timer, now);
+            self.flush_effects(now);
+            if matches!(self.phase, Phase::Stopped) {
+                return;
+            }
+        }
+    }
+
+    fn fire(&mut self, timer: Timer, now: Instant) {
+        match timer {
+            Timer::Swim { generation, timer } if generation == self.generation => {
+                let result = self.engine.handle_timer(timer, &mut self.effects);
+                self.count_swim(result);
+            }
+            Timer::Swim { .. } => {}
+            Timer::Conclude { id, incarnation } => self.conclude_suspicion(id, incarnation, now),
+            Timer::Attempt { nonce, turn } => self.attempt_due(nonce, turn, now),
+            Timer::Dispute(hash) => self.dispute_due(hash, now),
+            Timer::Seeds => {
+                self.output(Output::ResolveSeeds);
+                self.schedule_seeds(now);
+            }
+            Timer::Heal => self.heal_due(now),
+            Timer::Announce => self.announce_due(now),
+            Timer::EndCarry => self.end_carry(now),
+            Timer::Farewell => self.farewell_due(now),
+            Timer::Ping(request) => self.ping_due(request, now),
+        }
+    }
+
+    /// Members up, this node included.
+    fn live(&self) -> usize {
+        self.table.up() + 1
+    }
+
+    fn own_id(&self) -> Id {
+        Id::new(self.hash, self.session, self.life, DIRECTORY_SELF)
+    }
+
+    fn output(&mut self, output: Output) {
+        if self.outputs.len() >= MAX_OUTPUTS && matches!(output, Output::Transmit { .. }) {
+            self.counters.outputs_dropped += 1;
+        } else {
+            self.outputs.push_back(output);
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.output(Output::Event(event));
+    }
+
+    fn stop(&mut self, reason: StopReason) {
+        self.phase = Phase::Stopped;
+        self.output(Output::Stopped(reason));
+    }
+
+    /// Starts a foca under the present session and life that knows nobody.
+    fn rebuild_engine(&mut self) {
+        self.generation += 1;
+        self.incarnation = 0;
+        self.effects = Effects::default();
+        let id = self.own_id();
+        let parameters = parameters(&self.config, &self.name, id, self.rng.random());
+        let mut directory = self.engine.directory(std::mem::take);
+        directory.set(id, &self.name, &self.endpoints);
+        self.engine = Engine::new(&parameters, directory);
+        let live = self.live();
+        let result = self.engine.set_live(live);
+        self.count_swim(result);
+    }
+
+    fn count_swim(&mut self, result: Result<(), foca::Error>) {
+        if let Err(error) = result {
+            self.counters.swim_errors += 1;
+            tracing::debug!(%error, "foca");
+        }
+    }
+
+    /// A duration spread evenly by a quarter either way.
+    fn jittered(&mut self, around: std::time::Duration) -> std::time::Duration {
+        around * self.rng.random_range(75..=125) / 100
+    }
+}
+
+/// The packet of foca shares a datagram with envelope and sender: what is left is foca's, counted
+/// with both endpoints, because they may become known later.
+fn parameters(config: &Config, name: &NodeName, id: Id, seed: [u8; 32]) -> Parameters {
+    const ENDPOINTS_AND_LIFE: usize = 40;
+    let sender = SECTION_HEADER_LEN + 3 + name.as_str().len() + ENDPOINTS_AND_LIFE;
+    let max_packet = envelope::MAX_BODY - sender - SECTION_HEADER_LEN;
+    Parameters { id, detector: config.detector.clone(), max_packet, seed }
+}
+
+/// Keeps the first [`MAX_SEEDS`] seeds.
+fn bounded_seeds(mut contacts: Vec<Contact>) -> Vec<Contact> {
+    contacts.truncate(MAX_SEEDS);
+    contacts
+}

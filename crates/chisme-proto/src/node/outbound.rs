@@ -1,0 +1,107 @@
+//! Sealing and sending: the way out of every datagram.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use foca::Timer as SwimTimer;
+
+use super::{Node, Timer};
+use crate::envelope::{self, Header};
+use crate::swim::{Effects, Id, Note, log10_tenths};
+use crate::wire::{self, Body, Kind, Sender};
+use crate::{Endpoints, Instant, Output, Session};
+
+/// What a Hello is padded to: no HelloAck is longer, so no asker draws more than it sent.
+pub(super) const HELLO_LEN: usize = 448;
+
+impl Node {
+    /// Seals `body` for the process `receiver` at `to`, and queues it.
+    pub(super) fn send(&mut self, to: SocketAddr, receiver: Session, body: &Body<'_>) {
+        let kind = body.kind();
+        self.sequence.0 += 1;
+        let header = Header {
+            version: self.config.versions.min,
+            kind: kind as u8,
+            sender: self.session,
+            receiver,
+            sequence: self.sequence,
+        };
+        let mut datagram = envelope::start();
+        body.append_to(&self.as_sender(), &mut datagram);
+        if kind == Kind::Hello {
+            wire::pad_to(HELLO_LEN, &mut datagram);
+        }
+        envelope::seal(self.keys.primary(), &header, &mut datagram);
+        debug_assert!(kind != Kind::HelloAck || datagram.len() <= HELLO_LEN);
+        self.counters.datagrams_sent += 1;
+        self.counters.bytes_sent += datagram.len() as u64;
+        self.output(Output::Transmit { to, bytes: datagram });
+    }
+
+    /// Sends to a member, wherever it can be reached.
+    pub(super) fn send_to_member(&mut self, id: &Id, body: &Body<'_>) {
+        let Some(endpoints) = self.table.at(id.index).map(|entry| entry.endpoints) else { return };
+        if let Some(to) = self.route(&endpoints) {
+            self.send(to, id.session, body);
+        }
+    }
+
+    /// The endpoint of a peer that this node can reach: one of a family that it has itself.
+    pub(super) fn route(&self, endpoints: &Endpoints) -> Option<SocketAddr> {
+        let shared = self.endpoints.iter().find_map(|own| endpoints.of_family(own));
+        shared.or_else(|| endpoints.iter().next())
+    }
+
+    pub(super) fn as_sender(&self) -> Sender {
+        Sender { name: self.name.clone(), endpoints: self.endpoints, life: self.life }
+    }
+
+    /// Carries out what foca asked for. foca is not called from here, so one pass is enough.
+    pub(super) fn flush_effects(&mut self, now: Instant) {
+        if self.effects.is_empty() {
+            return;
+        }
+        let Effects { sends, timers, notes } = std::mem::take(&mut self.effects);
+        for note in notes {
+            self.take_note(note, now);
+        }
+        for (id, packet) in sends {
+            self.send_to_member(&id, &Body::Swim(&packet));
+        }
+        for (timer, after) in timers {
+            self.schedule_swim(timer, after, now);
+        }
+    }
+
+    fn schedule_swim(&mut self, timer: SwimTimer<Id>, after: Duration, now: Instant) {
+        match timer {
+            SwimTimer::ChangeSuspectToDown { member_id: id, incarnation, .. } => {
+                let after = self.suspicion_timeout();
+                self.schedule.add(now + after, Timer::Conclude { id, incarnation });
+            }
+            timer => {
+                let generation = self.generation;
+                self.schedule.add(now + after, Timer::Swim { generation, timer });
+            }
+        }
+    }
+
+    /// A suspicion lasts longer in a larger cluster (SWIM paper, §4.2).
+    pub(super) fn suspicion_timeout(&self) -> Duration {
+        let detector = &self.config.detector;
+        let tenths = log10_tenths(self.live()).max(10);
+        detector.probe_period * detector.suspicion_multiplier * tenths / 10
+    }
+
+    fn take_note(&mut self, note: Note, now: Instant) {
+        match note {
+            Note::ProbeStarted(id) => {
+                self.counters.probes_sent += 1;
+                if let Some(entry) = self.table.at_mut(id.index) {
+                    entry.probed_incarnation = entry.held.map_or(0, |held| held.incarnation);
+                }
+            }
+            Note::ProbeFailed(id) => self.probe_failed(&id, now),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! foca, the SWIM engine, behind the seams that it offers: identity, codec and runtime.
+//!
+//! This module knows foca and the inner format of SWIM packets. It knows nothing of envelopes,
+//! handshakes or policy: what reaches foca has passed `filter` before.
+
+mod engine;
+mod id;
+mod packet;
+
+pub(crate) use engine::{Effects, Engine, Note, Parameters, is_farewell, log10_tenths};
+pub(crate) use id::{DIRECTORY_SELF, Directory, Id, Index};
+pub(crate) use packet::{Incarnation, LEFT, Message, Packet, PeerRef, encode_updates};

@@ -1,0 +1,195 @@
+//! A SWIM packet inside its section: what foca writes, and what the filter reads.
+
+use bytes::{Buf, BufMut};
+use foca::{Header, Member, ProbeNumber, State};
+
+use super::id::{Directory, HashBytes, Id};
+use crate::wire::{Malformed, Update, decode_prefix, encode};
+use crate::{Life, Session};
+
+/// foca's counter by which a member refutes suspicions.
+pub(crate) type Incarnation = u16;
+
+/// The incarnation of a Down that its subject announced itself: it left.
+pub(crate) const LEFT: Incarnation = u16::MAX;
+
+/// A member named inside a message; whoever handles the message knows it, or drops the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PeerRef {
+    pub(crate) hash: HashBytes,
+    pub(crate) session: Session,
+    pub(crate) life: Life,
+}
+
+/// foca's messages as they travel, and `Tell`, which carries nothing but updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    Ping(ProbeNumber),
+    Ack(ProbeNumber),
+    PingReq(PeerRef, ProbeNumber),
+    IndirectPing(PeerRef, ProbeNumber),
+    IndirectAck(PeerRef, ProbeNumber),
+    ForwardedAck(PeerRef, ProbeNumber),
+    Announce,
+    Feed,
+    Gossip,
+    Tell,
+}
+
+/// A packet that came in.
+#[derive(Debug)]
+pub(crate) struct Packet {
+    pub(crate) src_incarnation: Incarnation,
+    /// The life of ours that it was sent to.
+    pub(crate) dst_life: Life,
+    pub(crate) message: Message,
+    pub(crate) updates: Vec<Update>,
+}
+
+impl Packet {
+    /// Reads a whole packet; anything left over makes it malformed.
+    pub(crate) fn parse(mut bytes: &[u8]) -> Result<Self, Malformed> {
+        let src_incarnation = take(&mut bytes)?;
+        let dst_life = take(&mut bytes)?;
+        let message = parse_message(&mut bytes)?;
+        let mut updates = Vec::new();
+        if !bytes.is_empty() {
+            let count = bytes.try_get_u16().map_err(|_| Malformed)?;
+            for _ in 0..count {
+                let update: Update = take(&mut bytes)?;
+                if update.state > 2 || !update.endpoints.are_usable() {
+                    return Err(Malformed);
+                }
+                updates.push(update);
+            }
+        }
+        if bytes.is_empty() {
+            Ok(Self { src_incarnation, dst_life, message, updates })
+        } else {
+            Err(Malformed)
+        }
+    }
+}
+
+fn take<T: bincode::Decode<()>>(bytes: &mut &[u8]) -> Result<T, Malformed> {
+    let (value, used) = decode_prefix(bytes)?;
+    *bytes = &bytes[used..];
+    Ok(value)
+}
+
+fn parse_message(bytes: &mut &[u8]) -> Result<Message, Malformed> {
+    let tag: u8 = take(bytes)?;
+    let with_peer: Option<fn(PeerRef, ProbeNumber) -> Message> = match tag {
+        2 => Some(Message::PingReq),
+        3 => Some(Message::IndirectPing),
+        4 => Some(Message::IndirectAck),
+        5 => Some(Message::ForwardedAck),
+        _ => None,
+    };
+    if let Some(message) = with_peer {
+        let peer = PeerRef {
+            hash: [u64::from_be_bytes(take(bytes)?), u64::from_be_bytes(take(bytes)?)],
+            session: take(bytes)?,
+            life: take(bytes)?,
+        };
+        return Ok(message(peer, take(bytes)?));
+    }
+    Ok(match tag {
+        0 => Message::Ping(take(bytes)?),
+        1 => Message::Ack(take(bytes)?),
+        6 => Message::Announce,
+        7 => Message::Feed,
+        8 => Message::Gossip,
+        9 => Message::Tell,
+        _ => return Err(Malformed),
+    })
+}
+
+/// Writes the header of a packet that foca sends.
+pub(crate) fn encode_header(header: &Header<Id>, out: &mut Vec<u8>) {
+    use foca::Message as Foca;
+    encode(&header.src_incarnation, out);
+    encode(&header.dst.life, out);
+    let mut with_peer = |tag: u8, id: &Id, probe: ProbeNumber| {
+        out.push(tag);
+        out.put_u64(id.hash[0]);
+        out.put_u64(id.hash[1]);
+        encode(&id.session, out);
+        encode(&id.life, out);
+        encode(&probe, out);
+    };
+    match &header.message {
+        Foca::PingReq { target, probe_number } => with_peer(2, target, *probe_number),
+        Foca::IndirectPing { origin, probe_number } => with_peer(3, origin, *probe_number),
+        Foca::IndirectAck { target, probe_number } => with_peer(4, target, *probe_number),
+        Foca::ForwardedAck { origin, probe_number } => with_peer(5, origin, *probe_number),
+        Foca::Ping(probe) => out.extend_from_slice(&[0, *probe]),
+        Foca::Ack(probe) => out.extend_from_slice(&[1, *probe]),
+        Foca::Announce => out.push(6),
+        Foca::Feed => out.push(7),
+        // We have no custom broadcasts, and TurnUndead is switched off.
+        Foca::Gossip | Foca::Broadcast | Foca::TurnUndead => out.push(8),
+    }
+}
+
+/// Writes one update; nothing if the directory does not know the member any more.
+pub(crate) fn encode_member(
+    member: &Member<Id>,
+    is_self: bool,
+    directory: &Directory,
+    out: &mut Vec<u8>,
+) -> Result<(), Malformed> {
+    let id = member.id();
+    out.extend_from_slice(directory.encoded(id).ok_or(Malformed)?);
+    encode(&id.session, out);
+    encode(&id.life, out);
+    let down = member.state() == State::Down;
+    // What a node says of its own end is a farewell.
+    encode(&if is_self && down { LEFT } else { member.incarnation() }, out);
+    out.push(state_to_wire(member.state()));
+    Ok(())
+}
+
+/// A packet that carries updates and asks for nothing.
+pub(crate) fn encode_updates(
+    src_incarnation: Incarnation,
+    dst_life: Life,
+    updates: &[Member<Id>],
+    directory: &Directory,
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode(&src_incarnation, &mut out);
+    encode(&dst_life, &mut out);
+    out.push(9);
+    let count_at = out.len();
+    out.put_u16(0);
+    let mut count: u16 = 0;
+    for member in updates {
+        let end = out.len();
+        match encode_member(member, false, directory, &mut out) {
+            Ok(()) => count += 1,
+            Err(Malformed) => out.truncate(end),
+        }
+    }
+    out[count_at..count_at + 2].copy_from_slice(&count.to_be_bytes());
+    out
+}
+
+const fn state_to_wire(state: State) -> u8 {
+    match state {
+        State::Alive => 0,
+        State::Suspect => 1,
+        State::Down => 2,
+    }
+}
+
+impl Update {
+    /// The state that `Packet::parse` has checked.
+    pub(crate) const fn swim_state(&self) -> State {
+        match self.state {
+            0 => State::Alive,
+            1 => State::Suspect,
+            _ => State::Down,
+        }
+    }
+}

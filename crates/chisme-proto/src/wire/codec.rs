@@ -1,0 +1,113 @@
+//! The one place that calls bincode: standard configuration, bounded by the size of a datagram.
+//!
+//! bincode 2.0.1 is its last release; `wincode` reads and writes the same bytes and is the way out.
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::de::{BorrowDecoder, Decode, Decoder};
+use bincode::enc::{Encode, Encoder};
+use bincode::error::{DecodeError, EncodeError};
+
+use crate::envelope::MAX_DATAGRAM;
+use crate::{Endpoints, Life, NodeName, Session, VersionRange};
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_DATAGRAM>> =
+    bincode::config::standard().with_limit::<MAX_DATAGRAM>();
+
+/// Bytes that are not what they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed")]
+pub(crate) struct Malformed;
+
+/// Appends the encoding of `value`.
+pub(crate) fn encode<T: Encode>(value: &T, out: &mut Vec<u8>) {
+    bincode::encode_into_std_write(value, out, CONFIG)
+        .expect("writing to memory cannot fail, and nothing we encode refuses to be");
+}
+
+/// Decodes a value that must fill `bytes` to the end.
+pub(crate) fn decode_all<T: Decode<()>>(bytes: &[u8]) -> Result<T, Malformed> {
+    let (value, used) = decode_prefix(bytes)?;
+    if used == bytes.len() { Ok(value) } else { Err(Malformed) }
+}
+
+/// Decodes a value from the start of `bytes` and says how many it took.
+pub(crate) fn decode_prefix<T: Decode<()>>(bytes: &[u8]) -> Result<(T, usize), Malformed> {
+    bincode::decode_from_slice(bytes, CONFIG).map_err(|_| Malformed)
+}
+
+impl Encode for NodeName {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.as_str().encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for NodeName {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Self::parse(&String::decode(decoder)?).map_err(|_| DecodeError::Other("not a name"))
+    }
+}
+
+impl Encode for Endpoints {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.v4.encode(encoder)?;
+        self.v6.encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for Endpoints {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self { v4: Option::decode(decoder)?, v6: Option::decode(decoder)? })
+    }
+}
+
+impl Encode for VersionRange {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.min.encode(encoder)?;
+        self.max.encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for VersionRange {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self { min: u8::decode(decoder)?, max: u8::decode(decoder)? })
+    }
+}
+
+/// Sessions are nearly random: a fixed width is shorter than a varint.
+impl Encode for Session {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.to_u64().to_be_bytes().encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for Session {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self::from_u64(u64::from_be_bytes(Decode::decode(decoder)?)))
+    }
+}
+
+impl Encode for Life {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.to_u16().encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for Life {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self(u16::decode(decoder)?))
+    }
+}
+
+macro_rules! borrow_decode {
+    ($($name:ty),+) => {$(
+        impl<'de, C> bincode::BorrowDecode<'de, C> for $name {
+            fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(
+                decoder: &mut D,
+            ) -> Result<Self, DecodeError> {
+                Self::decode(decoder)
+            }
+        }
+    )+};
+}
+
+borrow_decode!(NodeName, Endpoints, VersionRange, Session, Life);

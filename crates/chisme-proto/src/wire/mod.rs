@@ -1,0 +1,210 @@
+//! What stands in the body of a datagram: typed, length-prefixed sections.
+//!
+//! This module knows the shape of every section, nothing of when it is sent. See PROTOCOL.md.
+
+mod codec;
+mod sections;
+
+pub(crate) use codec::{Malformed, decode_all, decode_prefix, encode};
+pub(crate) use sections::{
+    Ack, Challenge, EchoBody, Hello, Holds, Introduction, Nonce, Notice, Outcome, Proof,
+    RefusalBody, Sender, Standing, Token, Update, Welcome,
+};
+
+use crate::envelope;
+
+/// What a datagram is for. Hello to Refused are frozen: every version reads them alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Hello = 1,
+    HelloAck = 2,
+    Proof = 3,
+    Welcome = 4,
+    Refused = 5,
+    Swim = 6,
+    Echo = 7,
+    EchoReply = 8,
+    Leaving = 9,
+    LeavingAck = 10,
+    Introduce = 11,
+    Notice = 12,
+}
+
+impl Kind {
+    pub(crate) const fn from_u8(kind: u8) -> Option<Self> {
+        Some(match kind {
+            1 => Self::Hello,
+            2 => Self::HelloAck,
+            3 => Self::Proof,
+            4 => Self::Welcome,
+            5 => Self::Refused,
+            6 => Self::Swim,
+            7 => Self::Echo,
+            8 => Self::EchoReply,
+            9 => Self::Leaving,
+            10 => Self::LeavingAck,
+            11 => Self::Introduce,
+            12 => Self::Notice,
+            _ => return None,
+        })
+    }
+
+    /// Whether its format is the same in every version of the protocol.
+    pub(crate) const fn is_frozen(self) -> bool {
+        matches!(self, Self::Hello | Self::HelloAck | Self::Proof | Self::Welcome | Self::Refused)
+    }
+}
+
+/// The type of a section.
+mod tag {
+    pub(super) const SENDER: u8 = 1;
+    pub(super) const HELLO: u8 = 2;
+    pub(super) const ACK: u8 = 3;
+    pub(super) const PROOF: u8 = 4;
+    pub(super) const WELCOME: u8 = 5;
+    pub(super) const REFUSAL: u8 = 6;
+    pub(super) const SWIM: u8 = 7;
+    pub(super) const ECHO: u8 = 8;
+    pub(super) const INTRODUCTION: u8 = 9;
+    pub(super) const NOTICE: u8 = 10;
+    pub(super) const PADDING: u8 = 11;
+}
+
+/// Bytes before the payload of a section.
+pub(crate) const SECTION_HEADER_LEN: usize = 3;
+
+/// What a datagram says, besides who sends it.
+#[derive(Debug)]
+pub(crate) enum Body<'a> {
+    Hello(Hello),
+    HelloAck(Ack),
+    Proof(Proof),
+    Welcome(Welcome),
+    Refused(RefusalBody),
+    /// Header and updates, as `swim` reads them.
+    Swim(&'a [u8]),
+    Echo(EchoBody),
+    EchoReply(EchoBody),
+    Leaving,
+    LeavingAck,
+    Introduce(Introduction),
+    Notice(Notice),
+}
+
+impl Body<'_> {
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Self::Hello(_) => Kind::Hello,
+            Self::HelloAck(_) => Kind::HelloAck,
+            Self::Proof(_) => Kind::Proof,
+            Self::Welcome(_) => Kind::Welcome,
+            Self::Refused(_) => Kind::Refused,
+            Self::Swim(_) => Kind::Swim,
+            Self::Echo(_) => Kind::Echo,
+            Self::EchoReply(_) => Kind::EchoReply,
+            Self::Leaving => Kind::Leaving,
+            Self::LeavingAck => Kind::LeavingAck,
+            Self::Introduce(_) => Kind::Introduce,
+            Self::Notice(_) => Kind::Notice,
+        }
+    }
+
+    /// Appends sender and body to a datagram that `envelope::start` began.
+    pub(crate) fn append_to(&self, sender: &Sender, datagram: &mut Vec<u8>) {
+        section(tag::SENDER, sender, datagram);
+        match self {
+            Self::Hello(hello) => section(tag::HELLO, hello, datagram),
+            Self::HelloAck(ack) => section(tag::ACK, ack, datagram),
+            Self::Proof(proof) => section(tag::PROOF, proof, datagram),
+            Self::Welcome(welcome) => section(tag::WELCOME, welcome, datagram),
+            Self::Refused(refusal) => section(tag::REFUSAL, refusal, datagram),
+            Self::Swim(packet) => raw_section(tag::SWIM, packet, datagram),
+            Self::Echo(echo) | Self::EchoReply(echo) => section(tag::ECHO, echo, datagram),
+            Self::Leaving | Self::LeavingAck => {}
+            Self::Introduce(introduction) => section(tag::INTRODUCTION, introduction, datagram),
+            Self::Notice(notice) => section(tag::NOTICE, notice, datagram),
+        }
+    }
+}
+
+/// Appends a section that nobody reads, so that the datagram, tag included, has `total` bytes.
+pub(crate) fn pad_to(total: usize, datagram: &mut Vec<u8>) {
+    let end = total - crate::keyring::TAG_LEN;
+    if let Some(len) = end.checked_sub(datagram.len() + SECTION_HEADER_LEN) {
+        raw_section(tag::PADDING, &vec![0; len], datagram);
+    }
+}
+
+fn section<T: bincode::Encode>(tag: u8, payload: &T, datagram: &mut Vec<u8>) {
+    let start = datagram.len();
+    datagram.extend_from_slice(&[tag, 0, 0]);
+    encode(payload, datagram);
+    let len = datagram.len() - start - SECTION_HEADER_LEN;
+    let len = u16::try_from(len).expect("sections are far below 64 KiB");
+    datagram[start + 1..start + SECTION_HEADER_LEN].copy_from_slice(&len.to_be_bytes());
+}
+
+fn raw_section(tag: u8, payload: &[u8], datagram: &mut Vec<u8>) {
+    let len = u16::try_from(payload.len()).expect("a datagram is far below 64 KiB");
+    datagram.push(tag);
+    datagram.extend_from_slice(&len.to_be_bytes());
+    datagram.extend_from_slice(payload);
+}
+
+/// A body that was understood.
+#[derive(Debug)]
+pub(crate) struct Parsed<'a> {
+    pub(crate) sender: Sender,
+    pub(crate) body: Body<'a>,
+    /// Sections that this version does not know; they were skipped.
+    pub(crate) unknown_sections: u32,
+}
+
+/// Reads the sections of a datagram of kind `kind`; each known one may stand there once.
+pub(crate) fn parse(kind: Kind, body: &[u8]) -> Result<Parsed<'_>, Malformed> {
+    debug_assert!(body.len() <= envelope::MAX_BODY, "the envelope checks the length");
+    let mut unknown_sections = 0;
+    let mut sender = None;
+    let mut main = None;
+    let mut rest = body;
+    while !rest.is_empty() {
+        let (tag, payload);
+        (tag, payload, rest) = split_section(rest)?;
+        match (tag, kind) {
+            (tag::SENDER, _) => put(&mut sender, decode_all(payload)?)?,
+            (tag::HELLO, Kind::Hello) => put(&mut main, Body::Hello(decode_all(payload)?))?,
+            (tag::ACK, Kind::HelloAck) => put(&mut main, Body::HelloAck(decode_all(payload)?))?,
+            (tag::PROOF, Kind::Proof) => put(&mut main, Body::Proof(decode_all(payload)?))?,
+            (tag::WELCOME, Kind::Welcome) => put(&mut main, Body::Welcome(decode_all(payload)?))?,
+            (tag::REFUSAL, Kind::Refused) => put(&mut main, Body::Refused(decode_all(payload)?))?,
+            (tag::SWIM, Kind::Swim) => put(&mut main, Body::Swim(payload))?,
+            (tag::ECHO, Kind::Echo) => put(&mut main, Body::Echo(decode_all(payload)?))?,
+            (tag::ECHO, Kind::EchoReply) => put(&mut main, Body::EchoReply(decode_all(payload)?))?,
+            (tag::INTRODUCTION, Kind::Introduce) => {
+                put(&mut main, Body::Introduce(decode_all(payload)?))?;
+            }
+            (tag::NOTICE, Kind::Notice) => put(&mut main, Body::Notice(decode_all(payload)?))?,
+            (tag::PADDING, _) => {}
+            _ => unknown_sections += 1,
+        }
+    }
+    let body = match (main, kind) {
+        (Some(body), _) => body,
+        (None, Kind::Leaving) => Body::Leaving,
+        (None, Kind::LeavingAck) => Body::LeavingAck,
+        (None, _) => return Err(Malformed),
+    };
+    Ok(Parsed { sender: sender.ok_or(Malformed)?, body, unknown_sections })
+}
+
+fn put<T>(slot: &mut Option<T>, value: T) -> Result<(), Malformed> {
+    slot.replace(value).map_or(Ok(()), |_| Err(Malformed))
+}
+
+fn split_section(bytes: &[u8]) -> Result<(u8, &[u8], &[u8]), Malformed> {
+    let (&[tag, high, low], rest) = bytes.split_first_chunk().ok_or(Malformed)?;
+    let len = usize::from(u16::from_be_bytes([high, low]));
+    let (payload, rest) = rest.split_at_checked(len).ok_or(Malformed)?;
+    Ok((tag, payload, rest))
+}
