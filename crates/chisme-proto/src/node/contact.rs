@@ -22,6 +22,7 @@ use crate::{
 
 /// When a Hello or a Proof is sent, counted from the first; then it is given up.
 const TRIES_MS: [u64; 5] = [0, 200, 500, 1000, 2000];
+const HEAL_TRIES: usize = 2;
 const HELLO_GIVE_UP: Duration = Duration::from_secs(3);
 /// Longer: the other side may first have to look for an old holder of our name.
 const PROOF_GIVE_UP: Duration = Duration::from_secs(5);
@@ -146,7 +147,11 @@ impl Node {
         if attempt.turn != turn {
             return;
         }
-        if attempt.tries == TRIES_MS.len() {
+        // A member that is held Down is tried again soon enough.
+        let last = if attempt.why == Why::Heal { HEAL_TRIES } else { TRIES_MS.len() };
+        if attempt.tries >= last && matches!(attempt.stage, Stage::Hello)
+            || attempt.tries == TRIES_MS.len()
+        {
             return self.end_attempt(nonce, ContactResult::NoAnswer, now);
         }
         attempt.tries += 1;

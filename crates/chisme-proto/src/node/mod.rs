@@ -26,6 +26,8 @@ use crate::identity::NameHash;
 use crate::limit::{SourceLimits, TokenBucket};
 use crate::replay::{RecentTags, Windows};
 use crate::swim::{DIRECTORY_SELF, Directory, Effects, Engine, Id, Incarnation, Parameters};
+#[cfg(debug_assertions)]
+use crate::table::Held;
 use crate::table::Table;
 use crate::wire::{Introduction, Nonce, SECTION_HEADER_LEN};
 use crate::{
@@ -213,6 +215,23 @@ impl Node {
             Input::Timeout => self.handle_timeout(now),
         }
         self.flush_effects(now);
+        #[cfg(debug_assertions)]
+        self.check_mirror();
+    }
+
+    /// In debug builds every input ends here: what foca holds and what our table holds of it are
+    /// the same, or one of the two has a rule that the other lacks.
+    #[cfg(debug_assertions)]
+    fn check_mirror(&self) {
+        let mut held = 0;
+        for member in self.engine.members() {
+            let entry = self.table.exactly(member.id());
+            let ours = entry.and_then(|entry| entry.held);
+            let theirs = Held { incarnation: member.incarnation(), state: member.state() };
+            assert_eq!(ours, Some(theirs), "{}: {:?}", self.name, member.id());
+            held += 1;
+        }
+        assert_eq!(held, self.table.up() + self.table.gone(), "{}: members held", self.name);
     }
 
     /// The next thing that the node wants done.

@@ -134,6 +134,7 @@ impl Engine {
         self.foca.gossip(effects)
     }
 
+    #[cfg(debug_assertions)]
     pub(crate) fn members(&self) -> impl Iterator<Item = &Member<Id>> {
         self.foca.iter_membership_state()
     }
