@@ -53,7 +53,7 @@ pub enum Command {
     Leave,
     /// The other nodes of this host, as read from the runtime directory. Replaces the last list.
     SetSiblings(Vec<Sibling>),
-    /// Seal with another key from now on; what was accepted before stays accepted.
+    /// Seal with another key from now on; what sealed before is still accepted.
     SetKeys(KeyRing),
     /// Ask for the seeds now instead of at the next moment of the cadence.
     ResolveSeeds,
@@ -204,12 +204,6 @@ pub enum Refusal {
     /// The member table is full.
     #[error("{by} already knows as many members as it may")]
     Full {
-        /// Who refused.
-        by: NodeName,
-    },
-    /// The node is leaving.
-    #[error("{by} is leaving the cluster")]
-    Leaving {
         /// Who refused.
         by: NodeName,
     },

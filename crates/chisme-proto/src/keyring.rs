@@ -142,6 +142,15 @@ impl KeyRing {
         self
     }
 
+    /// This ring, which also opens what `before` sealed.
+    pub(crate) fn succeeding(mut self, before: &Self) -> Self {
+        if self.find(before.primary.id).is_none() {
+            self.accepted.insert(0, before.primary.clone());
+            self.accepted.truncate(MAX_ACCEPTED_KEYS);
+        }
+        self
+    }
+
     pub(crate) const fn primary(&self) -> &Key {
         &self.primary
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use foca::{Header as SwimHeader, Member, State};
+use foca::{Header as SwimHeader, Member};
 
 use super::membership::LAST_INCARNATION;
 use super::{Node, Phase};

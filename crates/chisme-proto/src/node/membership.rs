@@ -230,6 +230,9 @@ impl Node {
         let result = self.engine.set_live(live);
         self.count_swim(result);
         self.show(&id, now);
+        if self.table.up() == 0 && before.is_some_and(|(_, was_up)| was_up) {
+            self.schedule_seeds(now);
+        }
         self.bury_within_bounds();
     }
 

@@ -282,7 +282,7 @@ impl Node {
                 siblings.truncate(MAX_SIBLINGS);
                 self.siblings = siblings;
             }
-            Command::SetKeys(keys) => self.keys = keys,
+            Command::SetKeys(keys) => self.keys = keys.succeeding(&self.keys),
             Command::ResolveSeeds => self.output(Output::ResolveSeeds),
         }
     }

@@ -123,7 +123,6 @@ impl RefusalBody {
             Refusal::SessionTooFar { .. } => (4, None),
             Refusal::AdvertisedUnreachable { observed, .. } => (5, Some(*observed)),
             Refusal::Full { .. } => (6, None),
-            Refusal::Leaving { .. } => (7, None),
             Refusal::Unknown { code } => (*code, None),
         };
         Self { nonce, challenge, code, versions, addr }
@@ -153,7 +152,6 @@ impl RefusalBody {
                 observed: self.addr.unwrap_or(from),
             },
             6 => Refusal::Full { by },
-            7 => Refusal::Leaving { by },
             code => Refusal::Unknown { code },
         }
     }
