@@ -86,7 +86,8 @@ impl RuntimeDir {
         let mode = metadata.mode() & 0o7777;
         if mode & 0o022 != 0 {
             bail!(
-                "others can write to the runtime directory {shown} (mode {mode:04o}); chmod 700 {shown}"
+                "others can write to the runtime directory {shown} (mode {mode:04o}): chmod 700 \
+                 it if it is for this alone, or {fix}"
             );
         }
         Ok(Self { path })

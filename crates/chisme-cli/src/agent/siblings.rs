@@ -98,7 +98,7 @@ mod tests {
         let second = runs(&dir, "n2@a", "default", 4748);
         let _stranger = runs(&dir, "n3@a", "other", 4749);
         let name: NodeName = "n1@a".parse().expect("valid");
-        let mut siblings = Siblings::new(dir.clone(), name, "default".to_owned());
+        let mut siblings = Siblings::new(dir, name, "default".to_owned());
         let n2 = Sibling { name: "n2@a".parse().expect("valid"), port: 4748 };
         assert_eq!(siblings.look(), [n2]);
         drop(second);

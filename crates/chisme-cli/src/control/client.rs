@@ -214,3 +214,68 @@ impl EventStream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    /// Answers one request with `parts`, one after the other, and hangs up.
+    fn agent_that_says(dir: &Path, parts: &'static [&'static str]) -> Client {
+        let socket = dir.join("agent.sock");
+        let listener = UnixListener::bind(&socket).expect("made");
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            let mut request = [0; 4096];
+            _ = stream.read(&mut request).await.expect("a request");
+            for part in parts {
+                stream.write_all(part.as_bytes()).await.expect("taken");
+                tokio::task::yield_now().await;
+            }
+        });
+        Client::open(socket)
+    }
+
+    #[tokio::test]
+    async fn nobody_at_the_socket_is_said_with_its_path() {
+        let dir = tempfile::tempdir().expect("made");
+        let socket = dir.path().join("none.sock");
+        let error = Client::open(&socket).nodes().await.expect_err("nobody").to_string();
+        assert!(error.contains(&socket.display().to_string()), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_in_the_agents_words() {
+        let dir = tempfile::tempdir().expect("made");
+        let answer =
+            &["HTTP/1.1 503 Busy\r\ncontent-length: 20\r\n\r\n", "{\"error\":\"too many\"}"];
+        let error = agent_that_says(dir.path(), answer).nodes().await.expect_err("refused");
+        assert_eq!(error.to_string(), "too many");
+    }
+
+    #[tokio::test]
+    async fn an_answer_cut_short_is_an_error() {
+        let dir = tempfile::tempdir().expect("made");
+        let answer = &["HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n", "[\"n2@a\""];
+        let error = agent_that_says(dir.path(), answer).nodes().await.expect_err("cut short");
+        assert!(matches!(error, ClientError::Answer(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn events_come_whole_however_they_are_cut() {
+        let dir = tempfile::tempdir().expect("made");
+        let answer = &[
+            "HTTP/1.1 200 OK\r\n\r\n{\"t\":1,\"node\":\"n1@a\",\"event\":\"up\",\"pe",
+            "er\":\"n2@a\",\"n\":2}\n{\"t\":2,\"node\":\"n1@a\",\"event\":\"down\",\"peer\":\"n2@a\",\"n\":1}",
+            "\n",
+        ];
+        let mut events = agent_that_says(dir.path(), answer).events().await.expect("a stream");
+        let up = events.next().await.expect("valid").expect("one");
+        assert_eq!((up.event.as_str(), up.peer.as_deref(), up.n), ("up", Some("n2@a"), 2));
+        let down = events.next().await.expect("valid").expect("two");
+        assert_eq!((down.event.as_str(), down.n), ("down", 1));
+        assert_eq!(events.next().await.expect("valid"), None);
+    }
+}
