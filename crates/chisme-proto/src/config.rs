@@ -104,7 +104,8 @@ pub struct Detector {
     pub probe_timeout: Duration,
     /// How many others are asked (SWIM's k). Default 3.
     pub indirect_probes: u8,
-    /// A suspicion lasts this many periods times max(1, log10(members)). Default 4.
+    /// A suspicion lasts this many periods times max(1, log10(members)). Default 3: a process that
+    /// is frozen for 3 s can still refute it.
     pub suspicion_multiplier: u32,
     /// How often waiting rumours are sent on their own. Default 200 ms.
     pub gossip_period: Duration,
@@ -116,7 +117,7 @@ impl Default for Detector {
             probe_period: Duration::from_secs(1),
             probe_timeout: Duration::from_millis(500),
             indirect_probes: 3,
-            suspicion_multiplier: 4,
+            suspicion_multiplier: 3,
             gossip_period: Duration::from_millis(200),
         }
     }

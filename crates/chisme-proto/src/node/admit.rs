@@ -105,11 +105,19 @@ impl Node {
             capabilities: 0,
             observed: peer.from,
             challenge: self.secret.challenge(peer, bucket(now)),
-            known_session: self.newest_session(peer.hash).filter(|&known| known > peer.session),
+            known_session: self.session_to_exceed(peer),
             sibling_port: sibling.map(|sibling| sibling.port),
         };
         self.send(peer.from, peer.session, &Body::HelloAck(ack));
         Ok(())
+    }
+
+    /// A newer session of the asker's name that is gone. One that is held up is asked first, when
+    /// the proof comes: see `nudge_older`.
+    fn session_to_exceed(&self, peer: &Peer) -> Option<Session> {
+        let newest = self.newest_session(peer.hash).filter(|&newest| newest > peer.session)?;
+        let holder = self.table.find(peer.hash).filter(|entry| entry.is_up());
+        (holder.is_none_or(|entry| entry.id.session != newest)).then_some(newest)
     }
 
     /// The newest session of a name that we know of, our own name included.
@@ -138,7 +146,8 @@ impl Node {
         if !self.challenge_holds(&proof.challenge, &peer, now) {
             return;
         }
-        if let Some(reason) = self.refusal_for(&peer, proof, now) {
+        if let Some(reason) = self.refusal_for(&peer, proof) {
+            self.counters.members_turned_away += u64::from(matches!(reason, Refusal::Full { .. }));
             return self.refuse(&peer, proof, reason);
         }
         let Some(entry) = self.table.find(peer.hash) else {
@@ -153,7 +162,7 @@ impl Node {
         self.check_address(peer, proof, now);
     }
 
-    fn refusal_for(&self, peer: &Peer, proof: &Proof, _now: Instant) -> Option<Refusal> {
+    fn refusal_for(&self, peer: &Peer, proof: &Proof) -> Option<Refusal> {
         let name = &peer.sender.name;
         let ours = self.config.versions;
         if ours.common(proof.versions).is_none() {

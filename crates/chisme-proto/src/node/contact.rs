@@ -1,6 +1,6 @@
 //! Knocking at addresses: Hello, Proof, and what comes of them; seeds, `connect` and `ping`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,7 +8,6 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use super::inbound::Peer;
-use super::membership::FIRST_ANNOUNCE;
 use super::{Node, Timer, bounded_seeds};
 use crate::identity::{NameHash, canonical, is_usable};
 use crate::swim::Id;
@@ -22,7 +21,7 @@ use crate::{
 
 /// When a Hello or a Proof is sent, counted from the first; then it is given up.
 const TRIES_MS: [u64; 5] = [0, 200, 500, 1000, 2000];
-const HEAL_TRIES: usize = 2;
+const FEW_TRIES: usize = 2;
 const HELLO_GIVE_UP: Duration = Duration::from_secs(3);
 /// Longer: the other side may first have to look for an old holder of our name.
 const PROOF_GIVE_UP: Duration = Duration::from_secs(5);
@@ -70,14 +69,23 @@ pub(super) enum Why {
 #[derive(Debug)]
 enum Stage {
     Hello,
-    Proof { peer: Peer, challenge: Challenge },
+    Proof { peer: Peer, challenge: Challenge, was_up: bool },
 }
 
 /// A `connect` of the embedder: done when all its attempts are.
 #[derive(Debug)]
 pub(super) struct Request {
-    report: Vec<ContactReport>,
-    waiting: BTreeSet<Nonce>,
+    /// One line per contact, in the order given.
+    lines: Vec<(SocketAddr, Option<ContactResult>)>,
+    /// The attempts under way, and the lines that they will fill.
+    waiting: BTreeMap<Nonce, usize>,
+}
+
+impl Request {
+    fn into_report(self) -> Vec<ContactReport> {
+        let line = |(addr, result)| Some(ContactReport { addr, result: result? });
+        self.lines.into_iter().filter_map(line).collect()
+    }
 }
 
 /// A `ping` of the embedder.
@@ -91,22 +99,24 @@ pub(super) struct Ping {
 
 impl Node {
     pub(super) fn connect(&mut self, request: RequestId, contacts: Vec<Contact>, now: Instant) {
-        let mut waiting = BTreeSet::new();
-        let mut report = Vec::new();
+        let mut waiting = BTreeMap::new();
+        let mut lines = Vec::new();
         let room = self.requests.len() < MAX_REQUESTS;
         for (n, contact) in contacts.into_iter().enumerate() {
             let addr = canonical(contact.addr);
             if room && n < MAX_CONTACTS && is_usable(addr) {
                 let why = Why::Connect(request);
-                waiting.insert(self.knock(addr, contact.expect, why, now));
+                waiting.insert(self.knock(addr, contact.expect, why, now), n);
+                lines.push((addr, None));
             } else {
-                report.push(ContactReport { addr, result: ContactResult::NoAnswer });
+                lines.push((addr, Some(ContactResult::NoAnswer)));
             }
         }
-        if waiting.is_empty() {
-            self.output(Output::Connected { request, report });
+        let asked = Request { lines, waiting };
+        if asked.waiting.is_empty() {
+            self.output(Output::Connected { request, report: asked.into_report() });
         } else {
-            self.requests.insert(request, Request { report, waiting });
+            self.requests.insert(request, asked);
         }
     }
 
@@ -148,7 +158,9 @@ impl Node {
             return;
         }
         // A member that is held Down is tried again soon enough.
-        let last = if attempt.why == Why::Heal { HEAL_TRIES } else { TRIES_MS.len() };
+        // So is a newcomer whose advertised address has not answered; that address may be a victim.
+        let few = matches!(attempt.why, Why::Heal | Why::Verify(..));
+        let last = if few { FEW_TRIES } else { TRIES_MS.len() };
         if attempt.tries >= last && matches!(attempt.stage, Stage::Hello)
             || attempt.tries == TRIES_MS.len()
         {
@@ -181,7 +193,7 @@ impl Node {
                 self.counters.hellos_sent += 1;
                 self.send(to, Session::NONE, &Body::Hello(hello));
             }
-            Stage::Proof { peer, challenge } => {
+            Stage::Proof { peer, challenge, .. } => {
                 let (session, hash) = (peer.session, peer.hash);
                 let proof = Proof {
                     nonce,
@@ -228,9 +240,14 @@ impl Node {
             self.refused(peer.from, false, reason.clone());
             return self.end_attempt(ack.nonce, ContactResult::Refused(reason), now);
         }
+        let was_up = self
+            .table
+            .find(peer.hash)
+            .is_some_and(|entry| entry.is_up() && entry.id.session == peer.session);
         if let Some(attempt) = self.attempts.get_mut(&ack.nonce) {
             attempt.addr = peer.from;
-            attempt.stage = Stage::Proof { peer: peer.clone(), challenge: ack.challenge };
+            let (peer, challenge) = (peer.clone(), ack.challenge);
+            attempt.stage = Stage::Proof { peer, challenge, was_up };
         }
         self.restart_attempt(ack.nonce, now);
     }
@@ -252,15 +269,15 @@ impl Node {
         let Why::Connect(request) = why else { return };
         let known = self.attempts.values().any(|attempt| attempt.addr == addr);
         let tried = self.requests.get(&request).is_none_or(|request| {
-            request.report.iter().any(|line| line.addr == addr)
-                || request.waiting.len() + request.report.len() >= MAX_CONTACTS
+            request.lines.iter().any(|line| line.0 == addr) || request.lines.len() >= MAX_CONTACTS
         });
         if known || tried {
             return;
         }
         let nonce = self.knock(addr, Some(expect.clone()), why, now);
         if let Some(request) = self.requests.get_mut(&request) {
-            request.waiting.insert(nonce);
+            request.waiting.insert(nonce, request.lines.len());
+            request.lines.push((addr, None));
         }
     }
 
@@ -290,11 +307,10 @@ impl Node {
     /// We are in. What the healing rule asks of us comes first, then the peer is a member.
     pub(super) fn take_welcome(&mut self, peer: &Peer, welcome: &Welcome, now: Instant) {
         let Some(attempt) = self.attempts.get(&welcome.nonce) else { return };
-        if !matches!(&attempt.stage, Stage::Proof { peer: p, .. } if p.session == peer.session) {
-            return;
-        }
-        let was_up =
-            self.table.find(peer.hash).is_some_and(|e| e.is_up() && e.id.session == peer.session);
+        let was_up = match &attempt.stage {
+            Stage::Proof { peer: asked, was_up, .. } if asked.session == peer.session => *was_up,
+            _ => return,
+        };
         match welcome.outcome {
             Outcome::Nothing => {}
             Outcome::RaiseLife => self.raise_life(now),
@@ -309,15 +325,9 @@ impl Node {
 
     /// Takes a proven peer into the table and asks for its view.
     pub(super) fn welcome_member(&mut self, peer: &Peer, now: Instant) {
-        let alone = self.table.up() == 0;
         let Some(id) = self.admit_sender(peer, 0, now) else { return };
         let result = self.engine.announce(id, &mut self.effects);
         self.count_swim(result);
-        self.announce_wait = FIRST_ANNOUNCE;
-        if alone {
-            self.schedule.add(now + FIRST_ANNOUNCE, Timer::Announce);
-            self.schedule_seeds(now);
-        }
     }
 
     /// The peer that we asked, or a newcomer that asked us, says no.
@@ -359,11 +369,12 @@ impl Node {
                 let found =
                     matches!(result, ContactResult::Joined(_) | ContactResult::AlreadyKnown(_));
                 let Some(request) = self.requests.get_mut(&id) else { return };
-                request.report.push(ContactReport { addr: attempt.addr, result });
-                request.waiting.remove(&nonce);
+                if let Some(line) = request.waiting.remove(&nonce) {
+                    request.lines[line].1 = Some(result);
+                }
                 // Who was looked for is found: the other doors need not open.
                 if found && attempt.expect.is_some() {
-                    for other in std::mem::take(&mut request.waiting) {
+                    for other in std::mem::take(&mut request.waiting).into_keys() {
                         self.attempts.remove(&other);
                     }
                 }
@@ -375,7 +386,7 @@ impl Node {
     fn finish_request(&mut self, id: RequestId) {
         if self.requests.get(&id).is_some_and(|request| request.waiting.is_empty()) {
             let request = self.requests.remove(&id).expect("it was there a line above");
-            self.output(Output::Connected { request: id, report: request.report });
+            self.output(Output::Connected { request: id, report: request.into_report() });
         }
     }
 

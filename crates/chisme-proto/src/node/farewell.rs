@@ -60,14 +60,16 @@ impl Node {
 
     pub(super) fn farewell_due(&mut self, now: Instant) {
         let Phase::Leaving(farewell) = &self.phase else { return };
-        if now - farewell.since >= GIVE_UP {
+        let since = farewell.since;
+        if now - since >= GIVE_UP {
             return self.stop(StopReason::Left);
         }
         let waiting: Vec<Id> = farewell.waiting.values().copied().collect();
         for id in waiting {
             self.send_to_member(&id, &Body::Leaving);
         }
-        self.schedule.add(now + REPEAT, Timer::Farewell);
+        let next = (now + REPEAT).min(since + GIVE_UP);
+        self.schedule.add(next, Timer::Farewell);
         self.farewell_progress();
     }
 

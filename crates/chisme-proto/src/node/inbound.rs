@@ -131,9 +131,13 @@ impl Node {
         now: Instant,
     ) -> Result<(), Rejection> {
         if let Phase::Leaving(farewell) = &mut self.phase {
-            if matches!(body, Body::LeavingAck) {
-                farewell.acknowledged(peer.hash);
-                self.farewell_progress();
+            match body {
+                Body::LeavingAck => {
+                    farewell.acknowledged(peer.hash);
+                    self.farewell_progress();
+                }
+                Body::Leaving => self.send(peer.from, peer.session, &Body::LeavingAck),
+                _ => {}
             }
             return Ok(());
         }

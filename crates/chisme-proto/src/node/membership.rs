@@ -4,12 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use foca::{Member, State};
+use rand::RngExt;
 
 use super::inbound::Peer;
 use super::{Node, Timer};
 use crate::identity::NameHash;
 use crate::swim::{Id, Incarnation, LEFT};
-use crate::table::Held;
+use crate::table::{Entry, Held};
 use crate::wire::Update;
 use crate::{
     Endpoints, Event, Instant, Life, MemberState, MemberView, NodeName, Rejection, Session,
@@ -21,6 +22,9 @@ pub(super) const FIRST_ANNOUNCE: Duration = Duration::from_millis(300);
 
 /// The longest wait between two such questions.
 const LAST_ANNOUNCE: Duration = Duration::from_secs(60);
+
+/// A wait from which it goes back to the first as soon as somebody comes up.
+const LONG_ANNOUNCE: Duration = Duration::from_secs(5);
 
 /// How often one member is told something that it did not ask for.
 const NUDGE_PERIOD: Duration = Duration::from_millis(200);
@@ -230,8 +234,15 @@ impl Node {
         let result = self.engine.set_live(live);
         self.count_swim(result);
         self.show(&id, now);
-        if self.table.up() == 0 && before.is_some_and(|(_, was_up)| was_up) {
-            self.schedule_seeds(now);
+        let is_up = self.table.at(id.index).is_some_and(Entry::is_up);
+        let was_up = before.is_some_and(|(_, was_up)| was_up);
+        match (was_up, is_up, self.table.up()) {
+            (false, true, 1) | (true, false, 0) => {
+                self.schedule_seeds(now);
+                self.announce_soon(now);
+            }
+            (false, true, _) if self.announce_wait > LONG_ANNOUNCE => self.announce_soon(now),
+            _ => {}
         }
         self.bury_within_bounds();
     }
@@ -315,13 +326,17 @@ impl Node {
             self.count_swim(result);
         }
         let wait = self.jittered(self.announce_wait);
-        self.schedule.add(now + wait, Timer::Announce);
+        self.schedule.replace(now + wait, Timer::Announce);
     }
 
-    pub(super) fn random_member(
-        &mut self,
-        wanted: impl Fn(&crate::table::Entry) -> bool,
-    ) -> Option<Id> {
+    /// The view begins to grow after a rest: others are asked for theirs, not all at one moment.
+    fn announce_soon(&mut self, now: Instant) {
+        self.announce_wait = FIRST_ANNOUNCE;
+        let wait = FIRST_ANNOUNCE * self.rng.random_range(100..=500) / 100;
+        self.schedule.replace(now + wait, Timer::Announce);
+    }
+
+    pub(super) fn random_member(&mut self, wanted: impl Fn(&Entry) -> bool) -> Option<Id> {
         use rand::seq::IteratorRandom;
         self.table.iter().filter(|entry| wanted(entry)).map(|entry| entry.id).choose(&mut self.rng)
     }

@@ -247,6 +247,11 @@ impl Node {
         }
     }
 
+    /// The name of this node.
+    pub const fn name(&self) -> &NodeName {
+        &self.name
+    }
+
     /// This node as its peers see it.
     pub fn local(&self) -> MemberView {
         MemberView {

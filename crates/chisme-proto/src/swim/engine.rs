@@ -81,8 +81,9 @@ impl Engine {
         look(&mut lock(&self.shared).directory)
     }
 
-    /// A rumour is sent to 4·log10(n + 1) members before it is dropped (foca's own rule, from the
-    /// SWIM paper, §4.1), computed without floats.
+    /// A rumour is sent to 4·⌈log10(n + 1)⌉ members before it is dropped (SWIM paper, §4.1, with
+    /// memberlist's factor), and to ten at least: with six, one rumour in twelve misses somebody in
+    /// a cluster of 32, who then learns of a crash by its own probe only.
     pub(crate) fn set_live(&mut self, live: usize) -> Result<(), foca::Error> {
         let wanted = transmissions(live);
         if wanted == self.max_transmissions {
@@ -226,9 +227,10 @@ fn foca_config(parameters: &Parameters) -> foca::Config {
 }
 
 fn transmissions(live: usize) -> NonZeroU8 {
-    let tenths = log10_tenths(live.saturating_add(1));
-    let rounded_up = u8::try_from((4 * tenths).div_ceil(10)).unwrap_or(u8::MAX);
-    NonZeroU8::new(rounded_up.max(2)).unwrap_or(NonZeroU8::MIN)
+    const FEWEST: u8 = 10;
+    let digits = log10_tenths(live.saturating_add(1)).div_ceil(10);
+    let wanted = u8::try_from(4 * digits).unwrap_or(u8::MAX);
+    NonZeroU8::new(wanted.max(FEWEST)).unwrap_or(NonZeroU8::MIN)
 }
 
 /// Ten times the decimal logarithm of `n`, rounded down; integer arithmetic, alike everywhere.

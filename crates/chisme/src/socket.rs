@@ -1,0 +1,113 @@
+//! UDP sockets as the driver wants them: large buffers, both families, errors that do not stop it.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
+use tokio::net::UdpSocket;
+
+/// Room for a burst of datagrams while the task waits for its turn; the kernel may give less.
+const RECEIVE_BUFFER: usize = 1 << 20;
+const SEND_BUFFER: usize = 256 << 10;
+
+/// The sockets of a node: one, or one for each family.
+#[derive(Debug)]
+pub(crate) struct Sockets(Vec<Socket>);
+
+#[derive(Debug)]
+struct Socket {
+    udp: UdpSocket,
+    local: SocketAddr,
+    /// An IPv6 socket that also takes and sends IPv4.
+    dual_stack: bool,
+}
+
+impl Sockets {
+    /// Binds all of `addrs`, or nothing.
+    pub(crate) fn bind(addrs: &[SocketAddr]) -> Result<Self, (SocketAddr, io::Error)> {
+        let v4_too = addrs.iter().any(SocketAddr::is_ipv4);
+        let sockets = addrs.iter().map(|&addr| {
+            let dual_stack = !v4_too && addr.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+            Socket::bind(addr, dual_stack).map_err(|error| (addr, error))
+        });
+        Ok(Self(sockets.collect::<Result<_, _>>()?))
+    }
+
+    pub(crate) fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.0.iter().map(|socket| socket.local).collect()
+    }
+
+    /// Waits until something can be read.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        match self.0.as_slice() {
+            [one] => one.udp.readable().await,
+            [one, other, ..] => tokio::select! {
+                ready = one.udp.readable() => ready,
+                ready = other.udp.readable() => ready,
+            },
+            [] => std::future::pending().await,
+        }
+    }
+
+    /// Reads one datagram, if one has arrived on any socket.
+    pub(crate) fn try_receive(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        self.0.iter().find_map(|socket| {
+            loop {
+                match socket.udp.try_recv_from(buffer) {
+                    Ok((len, from)) => {
+                        return Some((len, SocketAddr::new(from.ip().to_canonical(), from.port())));
+                    }
+                    // The kernel passes on what ICMP said of an earlier datagram: no reason to stop.
+                    Err(error) if is_about_a_peer(&error) => {}
+                    Err(_) => return None,
+                }
+            }
+        })
+    }
+
+    /// Sends one datagram; false if the kernel would not take it.
+    pub(crate) fn send(&self, bytes: &[u8], to: SocketAddr) -> bool {
+        let Some(socket) = self.0.iter().find(|socket| socket.reaches(to)) else { return false };
+        let to = match to {
+            SocketAddr::V4(v4) if socket.dual_stack => {
+                SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
+            }
+            to => to,
+        };
+        // Straight to the kernel: tokio would want to have seen the socket writable first. An error
+        // of an earlier datagram may be reported instead of this one being sent: then once more.
+        let raw = SockRef::from(&socket.udp);
+        (0..2).any(|_| raw.send_to(bytes, &to.into()).is_ok())
+    }
+}
+
+impl Socket {
+    fn bind(addr: SocketAddr, dual_stack: bool) -> io::Result<Self> {
+        let domain = if addr.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+        let raw = RawSocket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+        if addr.is_ipv6() {
+            raw.set_only_v6(!dual_stack)?;
+        }
+        // A smaller buffer than wished for is no error.
+        let _ = raw.set_recv_buffer_size(RECEIVE_BUFFER);
+        let _ = raw.set_send_buffer_size(SEND_BUFFER);
+        raw.set_nonblocking(true)?;
+        raw.bind(&addr.into())?;
+        let udp = UdpSocket::from_std(raw.into())?;
+        let local = udp.local_addr()?;
+        Ok(Self { udp, local, dual_stack })
+    }
+
+    fn reaches(&self, addr: SocketAddr) -> bool {
+        self.dual_stack || self.local.is_ipv4() == addr.is_ipv4()
+    }
+}
+
+/// Errors that an ICMP message caused: they speak of one peer, not of this socket.
+fn is_about_a_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
+    matches!(
+        error.kind(),
+        ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable
+    )
+}
