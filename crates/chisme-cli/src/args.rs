@@ -185,6 +185,8 @@ Cookie:
   the file's `cookie_file`, ~/.chisme.cookie, ~/.erlang.cookie. Everybody on the host can see the
   arguments of a process (`ps`), so --cookie is for trying things out: prefer --cookie-file. A file
   that others can read is refused. `chisme cookie` makes a strong one.
+  To change it without a break: give every node the new one by --accept-cookie-file, restart or
+  SIGHUP them; then put it in every --cookie-file and SIGHUP again.
 
 Seeds:
   Without any --connect: the value of CLUSTER_DNS_NAME, else malla.local. `--connect none` turns
@@ -199,7 +201,7 @@ Configuration file (TOML; every key is a flag with _ for -, unknown keys are ref
 Signals:
   SIGTERM and Ctrl-C leave the cluster gracefully, a second one stops at once.
   SIGHUP reads the configuration file's seeds and the cookie files again. A new cookie seals from
-  then on, and the one before is still accepted.
+  then on, and the one before is still accepted. If anything is wrong, nothing changes.
 
 Events (--events json), one object per line on stdout:
   {\"t\":1764000000000000000,\"node\":\"node1@a\",\"event\":\"up\",\"peer\":\"node2@b\",\"n\":2}
@@ -265,7 +267,8 @@ pub(crate) struct AgentArgs {
         help_heading = "Network"
     )]
     pub(crate) bind: Vec<String>,
-    /// The address by which others reach this node; once per family. [default: found out]
+    /// The address by which others reach this node; once per family. Port 0 stands for the bound
+    /// one. [default: found out]
     #[arg(
         long,
         value_name = "ADDR:PORT",

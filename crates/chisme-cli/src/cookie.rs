@@ -32,7 +32,7 @@ pub(crate) struct CookieSources {
 }
 
 /// A cookie and where it comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     /// The cookie.
     pub(crate) cookie: Cookie,

@@ -101,7 +101,8 @@ impl Settings {
             Some(text) => ClusterName::parse(&text.value)
                 .map_err(|problem| UsageError::new(format!("{}: {problem}", text.origin)))?,
         };
-        let bind = addresses(ranks.list("bind", &args.bind, &file.bind), Port::MayBeZero)?;
+        let bind = ranks.list("bind", &args.bind, &file.bind);
+        let bind = one_per_family(addresses(bind, Port::MayBeZero)?)?;
         let events = match ranks.one("events", &args.events, &file.events) {
             None => None,
             Some(format) if format.value == "json" => Some(EventFormat::Json),
@@ -113,10 +114,10 @@ impl Settings {
             cookie: cookie_sources(&ranks, args, &file)?,
             accept_cookie_files: accept_cookie_files(&ranks, args, &file)?,
             bind,
-            advertise: addresses(
+            advertise: one_per_family(addresses(
                 ranks.list("advertise", &args.advertise, &file.advertise),
-                Port::Given,
-            )?
+                Port::MayBeZero,
+            )?)?
             .value,
             seeds: seeds(ranks.list("connect", &args.connect, &file.connect), surroundings)?,
             dns_servers: addresses(
@@ -276,7 +277,7 @@ fn accept_cookie_files(
     Ok(list.value.into_iter().map(PathBuf::from).collect())
 }
 
-/// Whether port 0, the kernel's choice, makes sense.
+/// Whether port 0 makes sense: the kernel's choice, and for an advertised address the bound port.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Port {
     MayBeZero,
@@ -306,6 +307,19 @@ fn addresses(
         }
     }
     Ok(Setting { value: addrs, origin })
+}
+
+fn one_per_family(list: Setting<Vec<SocketAddr>>) -> Result<Setting<Vec<SocketAddr>>, UsageError> {
+    for family in [SocketAddr::is_ipv4, SocketAddr::is_ipv6] {
+        if let Some(second) = list.value.iter().filter(|addr| family(addr)).nth(1) {
+            return Err(UsageError::new(format!(
+                "{}: {second} is a second address of its family; one IPv4 and one IPv6 address \
+                 are allowed",
+                list.origin
+            )));
+        }
+    }
+    Ok(list)
 }
 
 /// The seeds as texts, each of them valid. `none`, alone, is an empty list.

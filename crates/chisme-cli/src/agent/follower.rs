@@ -38,11 +38,7 @@ impl Follower {
     pub(crate) async fn next(&mut self) -> Option<Step> {
         let event = self.events.next().await?;
         let at = SystemTime::now();
-        let changes = match &event {
-            // What was lost is in the snapshot by now.
-            Event::Lagged(_) => self.view.sync(&self.cluster.snapshot()),
-            event => self.view.apply(event),
-        };
+        let changes = self.view.apply(&event);
         Some(Step { at, event, changes })
     }
 

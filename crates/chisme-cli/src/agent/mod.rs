@@ -35,6 +35,7 @@ use crate::lines::Lines;
 use crate::logs;
 use crate::runtime::{NodeFile, RuntimeDir};
 use crate::settings::{Settings, Surroundings};
+use crate::usage::with_causes;
 
 /// How long the last lines may take to be written when the agent ends.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
@@ -125,7 +126,10 @@ async fn serve(
     }
     drop(claim);
     match ended {
-        Ok(()) => Ok(ExitCode::SUCCESS),
+        Ok(()) => {
+            tracing::info!("{} has left the cluster", state.cluster.name());
+            Ok(ExitCode::SUCCESS)
+        }
         Err(Ended::Forced(code)) => Ok(ExitCode::from(code)),
         Err(Ended::Conflict) => anyhow::bail!(
             "another live node holds the name {} with a newer start; this one has stopped",
@@ -141,8 +145,8 @@ enum Ended {
     Forced(u8),
     /// Another node has its name.
     Conflict,
-    /// For a reason that this version does not know.
-    Unknown(StopReason),
+    /// For a reason that this version does not know, or without one.
+    Unknown(Option<StopReason>),
 }
 
 /// Waits for the end, and does what signals say until then.
@@ -157,12 +161,12 @@ async fn live(
     loop {
         tokio::select! {
             reason = &mut stopped => return match reason {
-                StopReason::Left => Ok(()),
-                StopReason::NameConflict => Err(Ended::Conflict),
+                Some(StopReason::Left) => Ok(()),
+                Some(StopReason::NameConflict) => Err(Ended::Conflict),
                 reason => Err(Ended::Unknown(reason)),
             },
             asked = signals.next() => match asked {
-                Asked::Reload => reloader.reload(state),
+                Asked::Reload => reloader.reload(state).await,
                 Asked::Leave { signal, status } if leaving => {
                     tracing::warn!("{signal} again: stopping at once, without saying goodbye");
                     return Err(Ended::Forced(status));
@@ -205,16 +209,16 @@ async fn start(
     if let Some(versions) = settings.versions {
         builder = builder.versions(versions);
     }
-    builder.start().await.map_err(|error| explain(error, settings))
+    builder.start().await.map_err(|error| explain(&error, settings))
 }
 
 /// An address that is taken: who asked for it?
-fn explain(error: StartError, settings: &Settings) -> anyhow::Error {
-    let asked = (!settings.bind.value.is_empty()).then(|| settings.bind.origin.to_string());
-    match asked {
-        Some(origin) => anyhow::Error::new(error)
-            .context(format!("cannot start at the address asked for by {origin}")),
-        None => anyhow::Error::new(error).context("cannot start"),
+fn explain(error: &StartError, settings: &Settings) -> anyhow::Error {
+    match error {
+        StartError::Bind { addr, error } => {
+            anyhow::anyhow!("cannot bind {addr}, asked for by {}: {error}", settings.bind.origin)
+        }
+        other => anyhow::anyhow!("cannot start: {}", with_causes(other)),
     }
 }
 

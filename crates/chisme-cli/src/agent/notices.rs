@@ -86,7 +86,10 @@ pub(crate) fn describe(event: &Event) -> Option<Described> {
         }
         Event::AddressMismatch { name, advertised, observed } => one(
             "address_mismatch",
-            format!("{name} advertises {advertised} and is seen at {observed} (set --advertise)"),
+            format!(
+                "{name} advertises {advertised} and was seen at {observed}; if the former cannot \
+                 be reached, set its --advertise"
+            ),
         ),
         Event::Rejected { from, reason, count } => {
             let text = match reason {

@@ -5,11 +5,11 @@ use chisme::Cookie;
 use super::Told;
 use super::state::{AgentState, Origins};
 use crate::cookie::{self, Found};
-use crate::settings::{MAX_ACCEPTED_COOKIES, Settings, Surroundings};
+use crate::settings::{Settings, Surroundings};
 use crate::usage::UsageError;
 
 /// The cookies of an agent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cookies {
     /// Seals and opens.
     pub(crate) primary: Found,
@@ -28,17 +28,6 @@ impl Cookies {
             .collect::<Result<_, _>>()?;
         Ok(Self { primary, accepted })
     }
-
-    /// Also accepts the cookie that was in use until now, if it is another one: the other nodes
-    /// learn of the new one later.
-    fn after(mut self, before: &Self) -> Self {
-        let old = &before.primary.cookie;
-        if *old != self.primary.cookie && !self.accepted.contains(old) {
-            self.accepted.truncate(MAX_ACCEPTED_COOKIES - 1);
-            self.accepted.push(old.clone());
-        }
-        self
-    }
 }
 
 /// Reads settings again, and knows which are in use.
@@ -56,66 +45,39 @@ impl Reloader {
 
     /// Takes over the seeds and cookies as they are written now. If anything is wrong with them
     /// everything stays as it is, and the log says why.
-    pub(crate) fn reload(&mut self, state: &AgentState) {
-        if let Err(problem) = self.try_reload(state) {
-            tracing::error!("SIGHUP: nothing is changed: {problem}");
+    pub(crate) async fn reload(&mut self, state: &AgentState) {
+        if let Err(problem) = self.try_reload(state).await {
+            tracing::error!("SIGHUP: nothing is changed: {problem:#}");
         }
     }
 
-    fn try_reload(&mut self, state: &AgentState) -> Result<(), UsageError> {
+    async fn try_reload(&mut self, state: &AgentState) -> anyhow::Result<()> {
         let settings =
             Settings::resolve(&self.told.args, &self.told.matches, &Surroundings::read())?;
-        let read = Cookies::read(&settings)?;
-        let new_cookies = read.primary.cookie != self.cookies.primary.cookie
-            || read.accepted.iter().any(|cookie| !self.cookies.accepted.contains(cookie));
+        let cookies = Cookies::read(&settings)?;
+        let cluster = &state.cluster;
+        let new_cookies = cookies != self.cookies;
         if new_cookies {
-            let cookies = read.after(&self.cookies);
-            state.cluster.set_cookie(cookies.primary.cookie.clone(), cookies.accepted.clone());
+            // The node still takes what the cookie before has sealed: others learn of the new one later.
+            cluster.set_cookie(cookies.primary.cookie.clone(), cookies.accepted.clone()).await?;
             if let Some(warning) = cookie::weakness(&cookies.primary) {
                 tracing::warn!("{warning}");
             }
-            tracing::info!("SIGHUP: the cookie is now that of {}", cookies.primary.origin);
-            self.cookies = cookies;
+            tracing::info!("SIGHUP: the cookies are read anew ({})", cookies.primary.origin);
         }
         let new_seeds = settings.seeds.value != self.settings.seeds.value;
         if new_seeds {
-            state
-                .cluster
-                .set_seeds(settings.seeds.value.clone())
-                .map_err(|problem| UsageError::new(problem.to_string()))?;
-            tracing::info!("SIGHUP: the seeds are now {}", settings.seeds.value.join(" "));
+            cluster.set_seeds(&settings.seeds.value).await?;
+            tracing::info!("SIGHUP: the seeds are now {:?}", settings.seeds.value);
         }
         if !new_cookies && !new_seeds {
             tracing::info!("SIGHUP: neither the cookie nor the seeds have changed");
         }
-        state.cluster.refresh_seeds();
+        cluster.refresh_seeds().await?;
         *state.origins.lock().expect("no holder of the lock panics") =
-            Origins::of(&settings, &self.cookies.primary);
+            Origins::of(&settings, &cookies.primary);
         self.settings = settings;
+        self.cookies = cookies;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cookies(primary: &str, accepted: &[&str]) -> Cookies {
-        let cookie = |text: &str| Cookie::new(text).expect("valid");
-        Cookies {
-            primary: Found { cookie: cookie(primary), origin: "a test".to_owned() },
-            accepted: accepted.iter().map(|text| cookie(text)).collect(),
-        }
-    }
-
-    #[test]
-    fn the_cookie_before_is_accepted_within_the_limit() {
-        let after = cookies("new", &["a"]).after(&cookies("old", &[]));
-        assert_eq!(after.accepted, cookies("new", &["a", "old"]).accepted);
-        let same = cookies("same", &["a"]).after(&cookies("same", &[]));
-        assert_eq!(same.accepted.len(), 1);
-        let full = cookies("new", &["a", "b", "c", "d"]).after(&cookies("old", &[]));
-        assert_eq!(full.accepted.len(), MAX_ACCEPTED_COOKIES);
-        assert_eq!(full.accepted, cookies("new", &["a", "b", "c", "old"]).accepted);
     }
 }

@@ -3,8 +3,7 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
-use chisme::Cluster;
-use chisme::proto::MemberState;
+use chisme::{Cluster, MemberState, Stopped};
 
 use super::notices::Notices;
 use crate::control::wire::{SeedRow, StatusReport};
@@ -34,14 +33,17 @@ pub(crate) struct Origins {
 
 impl AgentState {
     /// What the agent is doing.
-    pub(crate) async fn report(&self) -> StatusReport {
-        let status = self.cluster.status().await;
+    ///
+    /// # Errors
+    /// [`Stopped`] if its node has stopped.
+    pub(crate) async fn report(&self) -> Result<StatusReport, Stopped> {
+        let status = self.cluster.status().await?;
         let snapshot = self.cluster.snapshot();
         let origins = self.origins.lock().expect("no holder of the lock panics").clone();
         let notices = self.notices.lock().expect("no holder of the lock panics").list();
         let departed = |state| snapshot.departed.iter().filter(|m| m.state == state).count();
         let counters = &status.node.counters;
-        StatusReport {
+        Ok(StatusReport {
             name: self.cluster.name().to_string(),
             cluster: self.cluster_name.clone(),
             pid: std::process::id(),
@@ -62,7 +64,13 @@ impl AgentState {
                 .map(|(reason, count)| (reason.to_string(), count))
                 .collect(),
             notices,
-            counters: counters.iter().collect(),
-        }
+            counters: counters
+                .iter()
+                .chain([
+                    ("not_sent".to_owned(), status.not_sent),
+                    ("blocked".to_owned(), status.blocked),
+                ])
+                .collect(),
+        })
     }
 }

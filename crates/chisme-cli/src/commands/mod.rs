@@ -76,7 +76,7 @@ pub(crate) async fn ping(name: &str, target: &Target) -> anyhow::Result<ExitCode
             Ok(ExitCode::SUCCESS)
         }
         None => {
-            eprintln!("{name}: {}", answer.error.as_deref().unwrap_or("no answer"));
+            eprintln!("{}", answer.error.as_deref().unwrap_or("no answer"));
             Ok(ExitCode::FAILURE)
         }
     }

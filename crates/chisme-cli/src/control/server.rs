@@ -2,7 +2,6 @@
 //! what the agent does it does not know, it asks the [`Cluster`](chisme::Cluster).
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +13,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use chisme::seed::Seed;
-use chisme::{Member, NodeName};
+use chisme::{Member, NodeName, Stopped};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -169,7 +169,7 @@ async fn nodes(State(shared): State<Shared>) -> Json<Vec<String>> {
 }
 
 async fn status(State(shared): State<Shared>) -> Response {
-    Json(shared.agent.report().await).into_response()
+    or_stopped(shared.agent.report().await)
 }
 
 async fn events(State(shared): State<Shared>) -> Response {
@@ -227,14 +227,18 @@ async fn leave(State(shared): State<Shared>) -> Json<()> {
     Json(())
 }
 
-async fn refresh(State(shared): State<Shared>) -> Json<()> {
-    shared.agent.cluster.refresh_seeds();
-    Json(())
+async fn refresh(State(shared): State<Shared>) -> Response {
+    or_stopped(shared.agent.cluster.refresh_seeds().await)
 }
 
-async fn block(State(shared): State<Shared>, Json(request): Json<BlockRequest>) -> Json<()> {
-    tracing::warn!(addrs = ?request.addrs, "fault injection: datagrams from and to these are dropped");
-    let addrs: Vec<SocketAddr> = request.addrs;
-    shared.agent.cluster.block(addrs);
-    Json(())
+async fn block(State(shared): State<Shared>, Json(request): Json<BlockRequest>) -> Response {
+    tracing::warn!(addrs = ?request.addrs, "fault injection: these addresses are cut off");
+    or_stopped(shared.agent.cluster.block(request.addrs).await)
+}
+
+fn or_stopped<T: Serialize>(answer: Result<T, Stopped>) -> Response {
+    match answer {
+        Ok(answer) => Json(answer).into_response(),
+        Err(stopped) => problem(StatusCode::SERVICE_UNAVAILABLE, stopped.to_string()),
+    }
 }

@@ -83,8 +83,10 @@ fn what_is_wrong_is_quoted_with_who_asked_for_it() {
     assert!(error.starts_with("--sname: \"n 1@a\""), "{error}");
     let error = refused(&["--sname", "n@a", "--bind", "localhost"]);
     assert!(error.contains("--bind: \"localhost\"") && error.contains("IP:PORT"), "{error}");
-    let error = refused(&["--sname", "n@a", "--advertise", "10.0.0.7:0"]);
+    let error = refused(&["--sname", "n@a", "--dns-server", "10.0.0.7:0"]);
     assert!(error.contains("\"10.0.0.7:0\" needs a port"), "{error}");
+    let line = ["--sname", "n@a", "--bind", "10.0.0.7:1", "--bind", "10.0.0.8:1"];
+    assert!(refused(&line).contains("10.0.0.8:1 is a second address"), "{}", refused(&line));
     let error = refused(&["--sname", "n@a", "--cluster", "a b"]);
     assert!(error.starts_with("--cluster: \"a b\""), "{error}");
     let error = refused(&["--sname", "n@a", "--events", "xml"]);
