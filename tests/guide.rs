@@ -77,7 +77,7 @@ fn short_and_long_names() {
     until("both sides say so", secs(5), || {
         [&short, &long].iter().all(|agent| {
             let log = agent.log();
-            log.contains("short names") && log.contains("long")
+            log.contains("short") && log.contains("long")
         })
     });
     assert!(short.view().is_empty() && long.view().is_empty());
