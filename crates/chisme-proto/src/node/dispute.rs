@@ -175,6 +175,12 @@ impl Node {
         let Dispute { name, older, newer, about, .. } = dispute;
         let answered = |holder: Option<Holder>| holder.filter(|holder| holder.answered);
         let newer_session = newer.as_ref().map(|holder| holder.session);
+        let older_session = older.as_ref().map(|holder| holder.session);
+        let present = self.table.find(hash).map(|entry| entry.id.session);
+        if older_session.is_some() && older_session != present {
+            // The matter was settled meanwhile, by somebody else.
+            return;
+        }
         let (older, newer) = (answered(older), answered(newer));
         match about {
             About::Newcomer { peer, proof } => {

@@ -1,13 +1,16 @@
 //! Leaving: a goodbye that a few members have acknowledged is known to all soon.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use foca::State;
 use rand::seq::IteratorRandom;
 
+use super::inbound::Peer;
 use super::{Node, Phase, Timer};
 use crate::identity::NameHash;
-use crate::swim::Id;
+use crate::swim::{Id, LEFT};
+use crate::table::Held;
 use crate::wire::Body;
 use crate::{Instant, StopReason};
 
@@ -22,18 +25,13 @@ const GIVE_UP: Duration = Duration::from_secs(1);
 /// A goodbye under way.
 #[derive(Debug)]
 pub(super) struct Farewell {
-    waiting: BTreeMap<NameHash, Id>,
-    acknowledged: usize,
+    acknowledged: BTreeSet<NameHash>,
     since: Instant,
 }
 
 impl Farewell {
     pub(super) fn acknowledged(&mut self, by: NameHash) {
-        self.acknowledged += usize::from(self.waiting.remove(&by).is_some());
-    }
-
-    fn is_done(&self) -> bool {
-        self.acknowledged >= ENOUGH || self.waiting.is_empty()
+        self.acknowledged.insert(by);
     }
 }
 
@@ -42,19 +40,11 @@ impl Node {
         if !matches!(self.phase, Phase::Running) {
             return;
         }
-        let waiting: BTreeMap<NameHash, Id> = self
-            .table
-            .iter()
-            .filter(|entry| entry.is_up())
-            .map(|entry| (NameHash::of(&entry.name), entry.id))
-            .sample(&mut self.rng, TOLD)
-            .into_iter()
-            .collect();
         // foca sends its own Down to a few at once; the codec writes it as Left.
         let result = self.engine.leave(&mut self.effects);
         self.count_swim(result);
         self.flush_effects(now);
-        self.phase = Phase::Leaving(Farewell { waiting, acknowledged: 0, since: now });
+        self.phase = Phase::Leaving(Farewell { acknowledged: BTreeSet::new(), since: now });
         self.farewell_due(now);
     }
 
@@ -64,7 +54,13 @@ impl Node {
         if now - since >= GIVE_UP {
             return self.stop(StopReason::Left);
         }
-        let waiting: Vec<Id> = farewell.waiting.values().copied().collect();
+        let waiting: Vec<Id> = self
+            .table
+            .iter()
+            .filter(|entry| entry.is_up())
+            .filter(|entry| !farewell.acknowledged.contains(&NameHash::of(&entry.name)))
+            .map(|entry| entry.id)
+            .sample(&mut self.rng, TOLD);
         for id in waiting {
             self.send_to_member(&id, &Body::Leaving);
         }
@@ -73,9 +69,28 @@ impl Node {
         self.farewell_progress();
     }
 
+    /// Enough members know, or nobody is left to be told: those who leave too do not count.
     pub(super) fn farewell_progress(&mut self) {
-        if matches!(&self.phase, Phase::Leaving(farewell) if farewell.is_done()) {
+        let Phase::Leaving(farewell) = &self.phase else { return };
+        let told = farewell.acknowledged.len();
+        if told >= ENOUGH || told >= self.table.up() {
             self.stop(StopReason::Left);
+        }
+    }
+
+    /// A member says goodbye. It is answered in any case, so that it need not say so again.
+    pub(super) fn take_leaving(&mut self, peer: &Peer, now: Instant) {
+        self.send(peer.from, peer.session, &Body::LeavingAck);
+        self.take_farewell(peer, now);
+    }
+
+    /// Marks a member as Left.
+    pub(super) fn take_farewell(&mut self, peer: &Peer, now: Instant) {
+        let Some(entry) = self.table.find(peer.hash) else { return };
+        if entry.id.age() == (peer.session, peer.sender.life) {
+            let id = entry.id;
+            let farewell = Held { incarnation: LEFT, state: State::Down };
+            self.apply(id, farewell, None, true, now);
         }
     }
 }

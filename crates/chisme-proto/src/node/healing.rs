@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use foca::{Member, State};
+use foca::Member;
 use rand::RngExt;
 use rand::seq::IteratorRandom;
 
@@ -145,18 +145,6 @@ impl Node {
         let Some(mate) = self.table.find(peer.hash).map(|entry| entry.id) else { return };
         if introduction.name != self.name && self.may_nudge(&mate, now) {
             self.greet_endpoints(&introduction.endpoints, now);
-        }
-    }
-
-    /// A member says goodbye. It is answered in any case, so that it need not say so again.
-    pub(super) fn take_leaving(&mut self, peer: &Peer, now: Instant) {
-        self.send(peer.from, peer.session, &Body::LeavingAck);
-        let Some(entry) = self.table.find(peer.hash) else { return };
-        if entry.id.age() == (peer.session, peer.sender.life) {
-            let id = entry.id;
-            let farewell =
-                crate::table::Held { incarnation: crate::swim::LEFT, state: State::Down };
-            self.apply(id, farewell, None, true, now);
         }
     }
 }

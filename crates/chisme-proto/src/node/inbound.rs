@@ -136,7 +136,10 @@ impl Node {
                     farewell.acknowledged(peer.hash);
                     self.farewell_progress();
                 }
-                Body::Leaving => self.send(peer.from, peer.session, &Body::LeavingAck),
+                Body::Leaving => {
+                    self.take_farewell(&peer, now);
+                    self.farewell_progress();
+                }
                 _ => {}
             }
             return Ok(());

@@ -208,7 +208,10 @@ impl Node {
         if matches!(self.phase, Phase::Stopped) {
             return;
         }
+        let stalled = self.shift_if_stalled(now);
         match input {
+            // The driver comes again at once, when it has looked for datagrams.
+            Input::Timeout if stalled => {}
             Input::Datagram { from, bytes } => self.handle_datagram(from, bytes, now),
             Input::Command(command) => self.handle_command(command, now),
             Input::SeedsResolved(contacts) => self.handle_seeds(contacts, now),
@@ -292,14 +295,19 @@ impl Node {
         }
     }
 
-    /// Fires what is due. If the timeout itself comes late, this process was stopped: all deadlines
-    /// move by as much, so that what arrived meanwhile is read before anybody is accused.
-    fn handle_timeout(&mut self, now: Instant) {
-        if let Some(late) = self.schedule.shift_if_late(now) {
+    /// If what is due should have been fired long ago, this process was stopped: all deadlines move
+    /// by as much, so that what arrived meanwhile is read before anybody is accused. That comes
+    /// before the first input after the stop, because what that input sets is not late.
+    fn shift_if_stalled(&mut self, now: Instant) -> bool {
+        let late = self.schedule.shift_if_late(now);
+        if let Some(late) = late {
             self.counters.stalls += 1;
             tracing::warn!(late_ms = late.as_millis(), "the process was stopped; deadlines moved");
-            return;
         }
+        late.is_some()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
         while let Some(timer) = self.schedule.pop_due(now) {
             self.fire(timer, now);
             self.flush_effects(now);

@@ -1,0 +1,270 @@
+//! What a test can ask of a cluster, and what it can demand of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use chisme_proto::{
+    ContactReport, Counters, Instant, MemberView, NodeName, NodeStatus, RequestId, Session,
+    StopReason,
+};
+
+use crate::cluster::Cluster;
+use crate::host::Process;
+use crate::millis;
+use crate::network::Datagram;
+use crate::record::{Record, describe, label};
+
+/// How often a condition is looked at.
+const LOOK_EVERY: Duration = millis(10);
+
+/// How many differences a failure lists before it stops.
+const LISTED: usize = 12;
+
+impl Cluster {
+    /// The virtual time since the beginning.
+    pub fn elapsed(&self) -> Duration {
+        self.now - Instant::default()
+    }
+
+    /// The present moment.
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub(crate) fn index(&self, label: &str) -> usize {
+        *self.labels.get(label).unwrap_or_else(|| panic!("there is no machine {label:?}"))
+    }
+
+    fn process(&self, label: &str) -> &Process {
+        let process = self.hosts[self.index(label)].process.as_ref();
+        process.unwrap_or_else(|| panic!("{label} does not run"))
+    }
+
+    /// The first address of a machine.
+    pub fn address(&self, label: &str) -> SocketAddr {
+        self.hosts[self.index(label)].setup.addresses[0]
+    }
+
+    /// The labels of all machines with a process, frozen ones included, in order of their making.
+    pub fn running(&self) -> Vec<String> {
+        let running = self.hosts.iter().filter(|host| host.process.is_some());
+        running.map(|host| host.label.clone()).collect()
+    }
+
+    /// Whether the machine has a process.
+    pub fn is_running(&self, label: &str) -> bool {
+        self.hosts[self.index(label)].process.is_some()
+    }
+
+    /// The session of the running process.
+    pub fn session(&self, label: &str) -> Session {
+        self.process(label).node.local().session
+    }
+
+    /// All members that a node remembers, by name.
+    pub fn members(&self, label: &str) -> Vec<MemberView> {
+        self.process(label).node.members()
+    }
+
+    /// One member as another node sees it.
+    pub fn member(&self, label: &str, of: &str) -> Option<MemberView> {
+        self.members(label).into_iter().find(|member| crate::record::label(&member.name) == of)
+    }
+
+    /// Who is up in the view of a node, itself left out.
+    pub fn up_view(&self, of: &str) -> BTreeSet<String> {
+        let members = self.members(of).into_iter().filter(|member| member.state.is_up());
+        members.map(|member| label(&member.name)).collect()
+    }
+
+    /// What the present process of a machine, or its last one, told its user.
+    pub fn record(&self, label: &str) -> &Record {
+        &self.hosts[self.index(label)].record
+    }
+
+    /// The membership changes that a node has reported after `since`, such as `down n3`.
+    pub fn changes(&self, label: &str, since: Instant) -> Vec<String> {
+        let events = self.record(label).events.iter().filter(|(at, _)| *at > since);
+        events.filter_map(|(_, event)| describe(event)).collect()
+    }
+
+    /// Like [`changes`](Self::changes), without suspicions and what became of them.
+    pub fn comings_and_goings(&self, label: &str, since: Instant) -> Vec<String> {
+        let mut changes = self.changes(label, since);
+        changes
+            .retain(|change| !change.starts_with("suspect ") && !change.starts_with("recovered "));
+        changes
+    }
+
+    /// When a node has first reported `change` after `since`.
+    pub fn when(&self, label: &str, change: &str, since: Instant) -> Option<Instant> {
+        let events = self.record(label).events.iter().filter(|(at, _)| *at > since);
+        events.filter(|(_, event)| describe(event).as_deref() == Some(change)).map(|e| e.0).next()
+    }
+
+    /// The answer to a `connect`, if it has come.
+    pub fn report(&self, label: &str, request: RequestId) -> Option<&[ContactReport]> {
+        let mut answers = self.record(label).connected.iter();
+        answers.find(|(asked, _)| *asked == request).map(|(_, report)| report.as_slice())
+    }
+
+    /// Why the process of a machine stopped by itself, if it did.
+    pub fn stopped(&self, label: &str) -> Option<StopReason> {
+        self.record(label).stopped.map(|(_, reason)| reason)
+    }
+
+    /// Counters and sizes of a running process, or of the last one.
+    pub fn status(&self, label: &str) -> NodeStatus {
+        let host = &self.hosts[self.index(label)];
+        let running = host.process.as_ref().map(|process| process.node.status());
+        running.or_else(|| host.record.last_status.clone()).expect("it was started once")
+    }
+
+    /// The counters of a running process, or of the last one.
+    pub fn counters(&self, label: &str) -> Counters {
+        self.status(label).counters
+    }
+
+    /// All datagrams sent since [`record_datagrams`](Self::record_datagrams).
+    pub fn recorded(&self) -> &[Datagram] {
+        &self.tape.datagrams
+    }
+
+    /// What was sent to addresses where there is no machine.
+    pub fn astray(&self) -> &[Datagram] {
+        &self.tape.astray
+    }
+
+    /// How many datagrams all nodes have sent.
+    pub const fn datagrams_sent(&self) -> u64 {
+        self.tape.sent
+    }
+
+    /// A hash of everything that was sent, with its times and destinations.
+    pub const fn digest(&self) -> u64 {
+        self.tape.digest.0
+    }
+
+    /// Whether every running node sees every other running one, in its present session, and nobody
+    /// else.
+    pub fn is_complete(&self) -> bool {
+        self.incomplete().is_none()
+    }
+
+    /// The first node whose view is not complete.
+    fn incomplete(&self) -> Option<String> {
+        let running = || self.hosts.iter().filter_map(|h| Some((h, &h.process.as_ref()?.node)));
+        let all: BTreeMap<NodeName, Session> = running()
+            .map(|(_, node)| node.local())
+            .map(|local| (local.name, local.session))
+            .collect();
+        running().filter(|(host, _)| !host.is_frozen()).find_map(|(host, node)| {
+            let mut seen: BTreeMap<NodeName, Session> = node
+                .members()
+                .into_iter()
+                .filter(|member| member.state.is_up())
+                .map(|member| (member.name, member.session))
+                .collect();
+            let local = node.local();
+            seen.insert(local.name, local.session);
+            (seen != all).then(|| {
+                let differs = |name: &&NodeName| seen.get(*name) != all.get(*name);
+                let names: BTreeSet<&NodeName> = seen.keys().chain(all.keys()).collect();
+                let rows: Vec<String> = names
+                    .into_iter()
+                    .filter(differs)
+                    .take(LISTED)
+                    .map(|name| format!("{name}: {:?}, not {:?}", seen.get(name), all.get(name)))
+                    .collect();
+                format!("{} sees {} of {}; {}", host.label, seen.len(), all.len(), rows.join("; "))
+            })
+        })
+    }
+
+    /// Demands that every running node sees every other running one, and nobody else.
+    pub fn assert_complete(&self) {
+        if let Some(incomplete) = self.incomplete() {
+            self.fail(&incomplete);
+        }
+    }
+
+    /// Lets time pass until all views are complete; gives how long it took.
+    pub fn expect_complete_within(&mut self, limit: Duration) -> Duration {
+        let since = self.now;
+        if !self.run_until(limit, Self::is_complete) {
+            self.assert_complete();
+        }
+        self.now - since
+    }
+
+    /// Lets time pass until the condition holds, looked at every 10 ms; gives how long it took.
+    pub fn expect_within(
+        &mut self,
+        limit: Duration,
+        what: &str,
+        condition: impl Fn(&Self) -> bool,
+    ) -> Duration {
+        let since = self.now;
+        if !self.run_until(limit, condition) {
+            self.fail(&format!("not within {limit:?}: {what}"));
+        }
+        self.now - since
+    }
+
+    /// Lets time pass until the condition holds or the limit is reached; gives whether it holds.
+    pub fn run_until(&mut self, limit: Duration, condition: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now + limit;
+        while !condition(self) {
+            if self.now >= end {
+                self.check_snapshots();
+                return false;
+            }
+            self.run_to((self.now + LOOK_EVERY).min(end));
+        }
+        self.check_snapshots();
+        true
+    }
+
+    /// Demands that nobody but `except` has reported a change after `since`.
+    pub fn assert_quiet(&self, since: Instant, except: &[&str]) {
+        for label in self.running().iter().filter(|label| !except.contains(&label.as_str())) {
+            let changes = self.changes(label, since);
+            if !changes.is_empty() {
+                let shown = &changes[..changes.len().min(LISTED)];
+                self.fail(&format!("{label} reports {} changes: {shown:?}", changes.len()));
+            }
+        }
+    }
+
+    /// How often anybody who runs has reported this change after `since`.
+    pub fn count(&self, change: &str, since: Instant) -> usize {
+        let all = self.hosts.iter().flat_map(|host| &host.record.events);
+        all.filter(|(at, event)| *at > since && describe(event).as_deref() == Some(change)).count()
+    }
+
+    /// How many changes of this kind (`down`, `suspect`) were reported after `since`.
+    pub fn count_kind(&self, verb: &str, since: Instant) -> usize {
+        let all = self.hosts.iter().flat_map(|host| &host.record.events).filter(|e| e.0 > since);
+        let described = all.filter_map(|(_, event)| describe(event));
+        described.filter(|change| change.split(' ').next() == Some(verb)).count()
+    }
+
+    pub(crate) fn check_snapshots(&self) {
+        (0..self.hosts.len()).for_each(|index| self.check_snapshot(index));
+    }
+
+    pub(crate) fn check_snapshot(&self, index: usize) {
+        let host = &self.hosts[index];
+        if let Some(process) = &host.process
+            && let Err(difference) = host.record.view.compare(&process.node.members())
+        {
+            self.fail(&format!("{}: {difference}", host.label));
+        }
+    }
+
+    /// Fails the test; the seed and the command that repeats it are printed with it.
+    pub fn fail(&self, what: &str) -> ! {
+        panic!("after {:?}: {what}", self.elapsed())
+    }
+}

@@ -1,0 +1,154 @@
+//! The rules of an event stream, checked as the events come.
+//!
+//! What a user who reads only events believes must at every moment be what the node itself says,
+//! and for one member `Up` alternates with `Down` or `Left`. This module knows nothing of networks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chisme_proto::{Event, MemberState, MemberView, NodeName, Session};
+
+/// What somebody who has read all events of a node believes.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    members: BTreeMap<NodeName, Believed>,
+}
+
+#[derive(Debug)]
+struct Believed {
+    state: MemberState,
+    session: Session,
+}
+
+impl View {
+    /// Takes the next event, or says which rule it breaks.
+    pub(crate) fn apply(&mut self, event: &Event) -> Result<(), String> {
+        let (member, next) = match event {
+            Event::Up(member) => (member, MemberState::Alive),
+            Event::Suspect(member) => (member, MemberState::Suspect),
+            Event::Recovered(member) => (member, MemberState::Alive),
+            Event::Down(member) => (member, MemberState::Down),
+            Event::Left(member) => (member, MemberState::Left),
+            Event::Updated(member) => (member, member.state),
+            _ => return Ok(()),
+        };
+        let before = self.members.get(&member.name);
+        let state = before.map(|known| known.state);
+        let allowed = match event {
+            Event::Up(_) => !state.is_some_and(MemberState::is_up),
+            Event::Suspect(_) => state == Some(MemberState::Alive),
+            Event::Recovered(_) => state == Some(MemberState::Suspect),
+            Event::Updated(_) => state == Some(next) && next.is_up(),
+            _ => state.is_some_and(MemberState::is_up),
+        };
+        if !allowed {
+            return Err(format!("{event:?} for a member that was {before:?}"));
+        }
+        if member.state != next {
+            return Err(format!("the state inside {event:?} is not {next:?}"));
+        }
+        let same_process = before.is_none_or(|known| known.session == member.session);
+        if !same_process && !matches!(event, Event::Up(_)) {
+            return Err(format!("{event:?} is about another session than its Up: {before:?}"));
+        }
+        let believed = Believed { state: next, session: member.session };
+        self.members.insert(member.name.clone(), believed);
+        Ok(())
+    }
+
+    /// Holds the node's own snapshot against what the events said.
+    pub(crate) fn compare(&self, snapshot: &[MemberView]) -> Result<(), String> {
+        let names: BTreeSet<&NodeName> = snapshot.iter().map(|member| &member.name).collect();
+        if names.len() != snapshot.len() {
+            return Err("the snapshot has a name twice".to_owned());
+        }
+        let said: BTreeMap<&NodeName, (MemberState, Session)> = self
+            .members
+            .iter()
+            .filter(|(_, known)| known.state.is_up())
+            .map(|(name, known)| (name, (known.state, known.session)))
+            .collect();
+        let held: BTreeMap<&NodeName, (MemberState, Session)> = snapshot
+            .iter()
+            .filter(|member| member.state.is_up())
+            .map(|member| (&member.name, (member.state, member.session)))
+            .collect();
+        if said == held {
+            return Ok(());
+        }
+        let difference: Vec<String> = said
+            .keys()
+            .chain(held.keys())
+            .filter(|name| said.get(*name) != held.get(*name))
+            .map(|name| {
+                format!("{name}: {:?} by events, {:?} held", said.get(name), held.get(name))
+            })
+            .collect();
+        Err(format!("snapshot and events differ: {}", difference.join("; ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chisme_proto::{
+        ClusterName, Config, Cookie, Endpoints, Identity, Instant, KeyRing, Node, StretchedCookie,
+    };
+
+    fn member(state: MemberState, session: u64) -> MemberView {
+        let cookie = Cookie::new(&"ab".repeat(32)).expect("valid");
+        let keys = KeyRing::new(&StretchedCookie::stretch(&cookie), &ClusterName::default());
+        let identity = Identity {
+            name: NodeName::parse("a@sim").expect("valid"),
+            session: Session::from_u64(session),
+            endpoints: Endpoints::one("10.0.0.1:4747".parse().expect("valid")),
+        };
+        let config = Config::new(ClusterName::default(), keys);
+        let node = Node::new(config, identity, [1; 32], Instant::default()).expect("valid");
+        let mut view = node.local();
+        view.state = state;
+        view
+    }
+
+    fn judge(events: &[Event]) -> Result<(), String> {
+        let mut view = View::default();
+        events.iter().try_for_each(|event| view.apply(event))
+    }
+
+    #[test]
+    fn a_life_in_order_is_accepted() {
+        let (alive, suspect) = (member(MemberState::Alive, 1), member(MemberState::Suspect, 1));
+        let down = member(MemberState::Down, 1);
+        let again = member(MemberState::Alive, 2);
+        judge(&[
+            Event::Up(alive.clone()),
+            Event::Suspect(suspect),
+            Event::Recovered(alive),
+            Event::Down(down),
+            Event::Up(again),
+            Event::Left(member(MemberState::Left, 2)),
+        ])
+        .expect("nothing is wrong with it");
+    }
+
+    #[test]
+    fn what_breaks_the_rules_is_named() {
+        let alive = || member(MemberState::Alive, 1);
+        let down = || member(MemberState::Down, 1);
+        assert!(judge(&[Event::Up(alive()), Event::Up(alive())]).is_err());
+        assert!(judge(&[Event::Down(down())]).is_err());
+        assert!(judge(&[Event::Up(alive()), Event::Recovered(alive())]).is_err());
+        assert!(judge(&[Event::Up(alive()), Event::Down(alive())]).is_err());
+        let stranger = member(MemberState::Down, 2);
+        assert!(judge(&[Event::Up(alive()), Event::Down(stranger)]).is_err());
+    }
+
+    #[test]
+    fn a_snapshot_must_agree_with_the_events() {
+        let mut view = View::default();
+        assert!(view.compare(&[member(MemberState::Alive, 1)]).is_err());
+        view.apply(&Event::Up(member(MemberState::Alive, 1))).expect("fine");
+        assert!(view.compare(&[member(MemberState::Alive, 1)]).is_ok());
+        assert!(view.compare(&[member(MemberState::Suspect, 1)]).is_err());
+        assert!(view.compare(&[]).is_err());
+    }
+}
