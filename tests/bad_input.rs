@@ -70,9 +70,9 @@ fn a_configuration_file_with_unknown_keys_or_that_is_none() {
         let path = config(text);
         with_cookie(&["--config", path.to_str().expect("text")]).run().expect_refused(&quotes);
     }
-    with_cookie(&["--config", "/nonexistent/chisme.toml"])
+    with_cookie(&["--config", "/nowhere/chisme.toml"])
         .run()
-        .expect_refused(&["/nonexistent/chisme.toml"]);
+        .expect_refused(&["/nowhere/chisme.toml"]);
 }
 
 #[test]
@@ -90,9 +90,9 @@ fn cookies_that_are_none() {
     bare(&["--sname", "n1", "--cookie-file", empty.to_str().expect("text")])
         .run()
         .expect_refused(&["empty"]);
-    bare(&["--sname", "n1", "--cookie-file", "/nonexistent/c"])
+    bare(&["--sname", "n1", "--cookie-file", "/nowhere/cookie"])
         .run()
-        .expect_refused(&["/nonexistent/c"]);
+        .expect_refused(&["/nowhere/cookie"]);
 }
 
 #[test]

@@ -81,7 +81,8 @@ impl Run {
         for quote in quotes {
             assert!(self.stderr.contains(quote), "the error should contain {quote:?}: {self}");
         }
-        assert!(self.stderr.matches("error").count() <= 1, "one error: {self}");
+        let errors = self.stderr.lines().filter(|line| line.starts_with("error")).count();
+        assert_eq!(errors, 1, "one error: {self}");
         assert!(!self.stderr.contains("panicked"), "an error, not a panic: {self}");
     }
 }

@@ -159,11 +159,3 @@ impl IndexMut<usize> for Cluster {
 
 /// A line of each agent, to ask what came after.
 pub(crate) struct Marks(Vec<usize>);
-
-impl Marks {
-    /// Without the one of agent `n{number}`, which is not of the cluster any more.
-    pub(crate) fn without(mut self, number: usize) -> Self {
-        self.0.remove(number - 1);
-        self
-    }
-}

@@ -9,7 +9,8 @@ use std::time::Duration;
 /// More than this is passed on but not remembered.
 const REMEMBERED: usize = 10_000;
 
-/// Passes everything that arrives at one address on to another, until it is dropped.
+/// Stands between two addresses until it is dropped: what `target` sends to it goes to `other`, and
+/// what anybody else sends to it goes to `target` and is remembered.
 pub(crate) struct Relay {
     seen: Arc<Mutex<Vec<Vec<u8>>>>,
     stop: Arc<AtomicBool>,
@@ -18,9 +19,10 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Listens at `front` and passes on to `target`.
-    pub(crate) fn start(front: &str, target: &str) -> Self {
+    /// Listens at `front`.
+    pub(crate) fn start(front: &str, target: &str, other: &str) -> Self {
         let target: SocketAddr = target.parse().expect("an address");
+        let other: SocketAddr = other.parse().expect("an address");
         let socket = UdpSocket::bind(front).expect("the relay's address is free");
         socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a read timeout");
         let (seen, stop) = (Arc::<Mutex<Vec<_>>>::default(), Arc::new(AtomicBool::new(false)));
@@ -30,7 +32,11 @@ impl Relay {
             move || {
                 let mut buffer = [0; 65_536];
                 while !stop.load(Ordering::Relaxed) {
-                    let Ok((len, _)) = socket.recv_from(&mut buffer) else { continue };
+                    let Ok((len, from)) = socket.recv_from(&mut buffer) else { continue };
+                    if from == target {
+                        let _ = socket.send_to(&buffer[..len], other);
+                        continue;
+                    }
                     let _ = socket.send_to(&buffer[..len], target);
                     let mut seen = seen.lock().expect("not poisoned");
                     if seen.len() < REMEMBERED {
@@ -42,7 +48,7 @@ impl Relay {
         Self { seen, stop, thread: Some(thread), socket }
     }
 
-    /// What has gone through, oldest first.
+    /// What has gone through to the target, oldest first.
     pub(crate) fn seen(&self) -> Vec<Vec<u8>> {
         self.seen.lock().expect("not poisoned").clone()
     }
