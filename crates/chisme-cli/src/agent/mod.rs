@@ -187,8 +187,7 @@ async fn start(
     cookies: &reload::Cookies,
     siblings: watch::Receiver<Vec<chisme::proto::Sibling>>,
 ) -> anyhow::Result<Cluster> {
-    let mut resolver = ResolverSettings::default();
-    resolver.nameservers.clone_from(&settings.dns_servers);
+    let resolver = ResolverSettings::with_nameservers(settings.dns_servers.clone());
     let mut builder = Cluster::builder(settings.name.as_str())
         .cookie(cookies.primary.cookie.clone())
         .cluster_name(settings.cluster.as_str())

@@ -113,6 +113,7 @@ mod tests {
                 source: "malla.local".to_owned(),
                 last: "no_such_name".to_owned(),
                 detail: "no such name".to_owned(),
+                at: None,
                 contacts: Vec::new(),
             }],
             rejections: BTreeMap::from([("unknown_key".to_owned(), 12)]),

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use chisme::Member;
 use chisme::proto::{ContactReport, ContactResult, Endpoints, MemberState};
-use chisme::seed::{SeedOutcome, SeedStatus};
+use chisme::seed::{SeedError, SeedOutcome, SeedStatus};
 use serde::{Deserialize, Serialize};
 
 /// One member as the agent sees it.
@@ -180,10 +180,13 @@ pub(crate) struct StatusReport {
 pub(crate) struct SeedRow {
     /// As it was given.
     pub(crate) source: String,
-    /// `not_asked`, `found`, `no_such_name`, `no_data`, `server_failure`, `timeout` or `failed`.
+    /// `not_asked`, `found`, `no_such_name`, `no_data`, `server_failure`, `timeout`, `failed`, or
+    /// `unknown`, for what this version has no word for.
     pub(crate) last: String,
     /// For people.
     pub(crate) detail: String,
+    /// When it said so: RFC 3339, UTC.
+    pub(crate) at: Option<String>,
     /// The addresses in use, from the last good answer.
     pub(crate) contacts: Vec<SocketAddr>,
 }
@@ -266,17 +269,25 @@ impl SeedRow {
             SeedOutcome::NotAsked => ("not_asked", "not asked yet".to_owned()),
             SeedOutcome::Found(1) => ("found", "1 address".to_owned()),
             SeedOutcome::Found(n) => ("found", format!("{n} addresses")),
-            SeedOutcome::NoSuchName => ("no_such_name", "no such name".to_owned()),
-            SeedOutcome::NoData => ("no_data", "the name has no such records".to_owned()),
-            SeedOutcome::ServerFailure => ("server_failure", "the DNS server failed".to_owned()),
-            SeedOutcome::Timeout => ("timeout", "no answer in time".to_owned()),
-            SeedOutcome::Failed(why) => ("failed", why.clone()),
+            SeedOutcome::Failed(error) => (seed_error_word(error), error.to_string()),
+            other => ("unknown", format!("{other:?}")),
         };
         Self {
             source: status.source.clone(),
             last: last.to_owned(),
             detail,
+            at: status.at.map(rfc3339),
             contacts: status.contacts.clone(),
         }
+    }
+}
+
+const fn seed_error_word(error: &SeedError) -> &'static str {
+    match error {
+        SeedError::NoSuchName => "no_such_name",
+        SeedError::NoData => "no_data",
+        SeedError::ServerFailure(_) => "server_failure",
+        SeedError::Timeout => "timeout",
+        _ => "failed",
     }
 }
