@@ -12,7 +12,7 @@ use super::{Node, Timer, bounded_seeds};
 use crate::identity::{NameHash, canonical, is_usable};
 use crate::swim::Id;
 use crate::wire::{
-    Ack, Body, Challenge, EchoBody, Hello, Nonce, Outcome, Proof, RefusalBody, Token, Welcome,
+    Ack, Body, Challenge, EchoBody, Hello, Nonce, Proof, RefusalBody, Token, Welcome,
 };
 use crate::{
     Contact, ContactReport, ContactResult, Endpoints, Event, Instant, MAX_CONTACTS, NodeName,
