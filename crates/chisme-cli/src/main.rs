@@ -1,3 +1,92 @@
-//! The binary.
+//! `chisme`, the binary: an agent in the foreground, commands that ask a running one, and a demo.
+//!
+//! `args` is the command line; `settings`, `config_file`, `cookie` and `names` turn it into what an
+//! agent will do; `agent` does it; `runtime` is the directory in which agents and commands meet, and
+//! `control` what they say to each other; `commands` print. The protocol is in the library `chisme`.
 
-fn main() {}
+mod agent;
+mod args;
+mod commands;
+mod config_file;
+mod control;
+mod cookie;
+mod demo;
+mod lines;
+mod logs;
+mod names;
+mod runtime;
+mod settings;
+mod style;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+
+use crate::args::{Cli, Command};
+use crate::usage::UsageError;
+
+/// The exit status for what the user got wrong, as clap has it.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(cli.command, &matches) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            if error.chain().any(|cause| cause.is::<UsageError>()) {
+                ExitCode::from(EXIT_USAGE)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn run(command: Command, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Agent(args) => {
+            let matches = matches.subcommand_matches("agent").unwrap_or(matches);
+            agent::run(*args, matches)
+        }
+        Command::Demo(args) => demo::run(args),
+        Command::Cookie { output } => {
+            let path = cookie::make(output)?;
+            commands::out(&format!("{}\n", path.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "chisme", &mut script);
+            commands::out(&String::from_utf8(script)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        command => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(ask(command)),
+    }
+}
+
+/// The commands that ask a running agent.
+async fn ask(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Connect { peer, target } => commands::connect(&peer, &target).await,
+        Command::Nodes { target } => commands::nodes(&target).await,
+        Command::Members { json, watch, target } => commands::members(json, watch, &target).await,
+        Command::Events { json, target } => commands::events(json, &target).await,
+        Command::Ping { name, target } => commands::ping(&name, &target).await,
+        Command::Leave { target } => commands::leave(&target).await,
+        Command::Refresh { target } => commands::refresh(&target).await,
+        Command::Status { json, target } => commands::status(json, &target).await,
+        Command::Block { addrs, target } => commands::block(&addrs, &target).await,
+        Command::Agent(_)
+        | Command::Demo(_)
+        | Command::Cookie { .. }
+        | Command::Completions { .. } => {
+            unreachable!("run has taken these")
+        }
+    }
+}

@@ -68,7 +68,10 @@ fn three_quarters_may_leave_at_once() {
         cluster.expect_complete_within(secs(5));
         cluster.run_for(secs(60));
         assert_eq!(cluster.count_kind("down", since), 0);
-        assert_eq!(cluster.count_kind("left", since), 8 * 24);
+        for i in 0..8 {
+            let lefts = cluster.comings_and_goings(&format!("n{i}"), since);
+            assert_eq!(lefts.len(), 24, "n{i}: {lefts:?}");
+        }
     }
 }
 

@@ -11,13 +11,12 @@ use subtle::ConstantTimeEq;
 use super::Node;
 use super::contact::Why;
 use super::inbound::Peer;
-use super::outbound::HELLO_LEN;
 use crate::heal::{self, Meeting};
 use crate::identity::NameHash;
 use crate::wire::{
     Ack, Body, Challenge, Hello, Holds, Outcome, Proof, RefusalBody, Standing, Welcome,
 };
-use crate::{Event, Instant, Refusal, Rejection, Session};
+use crate::{Event, Instant, Refusal, Session};
 
 /// A challenge holds in its own ten seconds and in the ten that follow.
 const CHALLENGE_BUCKET: Duration = Duration::from_secs(10);
@@ -84,18 +83,9 @@ impl Node {
     }
 
     /// Answers who we are. Nothing changes here: the asker has not proved where it is.
-    pub(super) fn take_hello(
-        &mut self,
-        peer: &Peer,
-        hello: &Hello,
-        len: usize,
-        now: Instant,
-    ) -> Result<(), Rejection> {
-        if len < HELLO_LEN {
-            return Err(Rejection::Malformed);
-        }
+    pub(super) fn take_hello(&mut self, peer: &Peer, hello: &Hello, now: Instant) {
         if !self.may_answer(peer.from, now) {
-            return Ok(());
+            return;
         }
         let looked_for = hello.expect.as_ref().filter(|&name| *name != self.name);
         let sibling = looked_for.and_then(|name| self.siblings.iter().find(|s| s.name == *name));
@@ -109,7 +99,6 @@ impl Node {
             sibling_port: sibling.map(|sibling| sibling.port),
         };
         self.send(peer.from, peer.session, &Body::HelloAck(ack));
-        Ok(())
     }
 
     /// A newer session of the asker's name that is gone. One that is held up is asked first, when
@@ -239,16 +228,13 @@ impl Node {
         let (mine, theirs) = heal::decide(Meeting {
             ours,
             theirs: proof.standing,
-            we_accuse: ours.holds == Holds::Gone(peer.sender.life),
-            they_accuse: proof.standing.holds == Holds::Gone(self.life),
+            we_accuse: ours.holds.accuses(peer.sender.life),
+            they_accuse: proof.standing.holds.accuses(self.life),
         });
+
         // A mate of the side that we have left comes over as we did.
         let theirs = if carried { Outcome::Yield } else { theirs };
-        match mine {
-            Outcome::Nothing => {}
-            Outcome::RaiseLife => self.raise_life(now),
-            Outcome::Yield => self.yield_to_other_side(peer, now),
-        }
+        self.give_way(mine, proof.standing.holds, peer, now);
         let welcome = Welcome { nonce: proof.nonce, outcome: theirs, standing: ours };
         self.correct_endpoint(proof.to);
         self.send(peer.from, peer.session, &Body::Welcome(welcome));

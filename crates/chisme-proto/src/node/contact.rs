@@ -311,11 +311,7 @@ impl Node {
             Stage::Proof { peer: asked, was_up, .. } if asked.session == peer.session => *was_up,
             _ => return,
         };
-        match welcome.outcome {
-            Outcome::Nothing => {}
-            Outcome::RaiseLife => self.raise_life(now),
-            Outcome::Yield => self.yield_to_other_side(peer, now),
-        }
+        self.give_way(welcome.outcome, welcome.standing.holds, peer, now);
         self.welcome_member(peer, now);
         let name = peer.sender.name.clone();
         let result =

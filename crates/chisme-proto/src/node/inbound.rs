@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use foca::{Header as SwimHeader, Member};
 
 use super::membership::LAST_INCARNATION;
+use super::outbound::ASKING_LEN;
 use super::{Node, Phase};
 use crate::envelope::{self, Header};
 use crate::identity::{NameHash, canonical, is_usable};
@@ -144,8 +145,11 @@ impl Node {
             }
             return Ok(());
         }
+        if matches!(body, Body::Hello(_) | Body::Proof(_)) && len < ASKING_LEN {
+            return Err(Rejection::Malformed);
+        }
         match body {
-            Body::Hello(hello) => return self.take_hello(&peer, &hello, len, now),
+            Body::Hello(hello) => self.take_hello(&peer, &hello, now),
             Body::HelloAck(ack) => self.take_hello_ack(&peer, &ack, now),
             Body::Proof(proof) => self.take_proof(peer, &proof, now),
             Body::Welcome(welcome) => self.take_welcome(&peer, &welcome, now),

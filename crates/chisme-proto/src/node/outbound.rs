@@ -11,8 +11,9 @@ use crate::swim::{Effects, Id, Note, log10_tenths};
 use crate::wire::{self, Body, Kind, Sender};
 use crate::{Endpoints, Instant, Output, Session};
 
-/// What a Hello is padded to: no HelloAck is longer, so no asker draws more than it sent.
-pub(super) const HELLO_LEN: usize = 448;
+/// What Hello and Proof are padded to. No HelloAck is longer, so no asker draws more than it sent;
+/// and the two Hellos with which an advertised address is tried are no more than asker's own two.
+pub(super) const ASKING_LEN: usize = 448;
 
 impl Node {
     /// Seals `body` for the process `receiver` at `to`, and queues it.
@@ -28,11 +29,11 @@ impl Node {
         };
         let mut datagram = envelope::start();
         body.append_to(&self.as_sender(), &mut datagram);
-        if kind == Kind::Hello {
-            wire::pad_to(HELLO_LEN, &mut datagram);
+        if matches!(kind, Kind::Hello | Kind::Proof) {
+            wire::pad_to(ASKING_LEN, &mut datagram);
         }
         envelope::seal(self.keys.primary(), &header, &mut datagram);
-        debug_assert!(kind != Kind::HelloAck || datagram.len() <= HELLO_LEN);
+        debug_assert!(kind != Kind::HelloAck || datagram.len() <= ASKING_LEN);
         self.counters.datagrams_sent += 1;
         self.counters.bytes_sent += datagram.len() as u64;
         self.output(Output::Transmit { to, bytes: datagram });

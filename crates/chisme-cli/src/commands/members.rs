@@ -1,0 +1,100 @@
+//! `chisme members`: the table, once or whenever it changes.
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use super::{agent, out};
+use crate::args::Target;
+use crate::control::client::Client;
+use crate::control::wire::MemberRow;
+use crate::style;
+
+/// Changes that come this close together are shown together.
+const CALM: Duration = Duration::from_millis(50);
+
+/// Clears the terminal and goes to its upper left corner.
+const CLEAR: &str = "\x1b[2J\x1b[H";
+
+/// `chisme members`
+pub(crate) async fn members(json: bool, watch: bool, target: &Target) -> anyhow::Result<ExitCode> {
+    let client = agent(target)?;
+    if !watch {
+        show(&client, json, "").await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let clear = if style::stdout_has_colours() && !json { CLEAR } else { "" };
+    let mut events = client.events().await?;
+    while events.next().await?.is_some() {
+        let more = async { while let Ok(Some(_)) = events.next().await {} };
+        // A burst of events is one change of the table.
+        _ = tokio::time::timeout(CALM, more).await;
+        show(&client, json, clear).await?;
+    }
+    eprintln!("the agent has stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show(client: &Client, json: bool, clear: &str) -> anyhow::Result<()> {
+    let rows = client.members().await?;
+    let text = if json {
+        serde_json::to_string(&rows)?
+    } else {
+        table(&rows, SystemTime::now(), style::stdout_has_colours())
+    };
+    out(&format!("{clear}{text}\n"))
+}
+
+/// The members, one per line.
+pub(crate) fn table(rows: &[MemberRow], now: SystemTime, colours: bool) -> String {
+    let mut table = style::table(colours, &["NAME", "ADDRESS", "STATE", "SINCE", "FAMILY"]);
+    for row in rows {
+        let addrs: Vec<String> = row.addrs.iter().map(ToString::to_string).collect();
+        let name = if row.local { format!("{} (this node)", row.name) } else { row.name.clone() };
+        table.add_row([
+            name.into(),
+            if addrs.is_empty() { "-".to_owned() } else { addrs.join(" ") }.into(),
+            style::state(&row.state),
+            ago(&row.since, now).into(),
+            row.family.clone().into(),
+        ]);
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
+    lines.join("\n")
+}
+
+/// How long ago `since` was, in its two largest units; as it stands if it cannot be read.
+fn ago(since: &str, now: SystemTime) -> String {
+    let Ok(since) = humantime::parse_rfc3339(since) else { return since.to_owned() };
+    let age = Duration::from_secs(now.duration_since(since).unwrap_or_default().as_secs());
+    let text = humantime::format_duration(age).to_string();
+    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, state: &str, local: bool) -> MemberRow {
+        MemberRow {
+            name: name.to_owned(),
+            state: state.to_owned(),
+            addrs: vec![([10, 0, 0, 7], 4747).into()],
+            family: "ipv4".to_owned(),
+            since: "2026-11-23T15:00:00Z".to_owned(),
+            session: "1".to_owned(),
+            local,
+        }
+    }
+
+    #[test]
+    fn the_table_has_a_line_per_member_and_no_colours_unless_wanted() {
+        let now = humantime::parse_rfc3339("2026-11-23T16:02:03Z").expect("valid");
+        let rows = [row("n1@a", "alive", true), row("n2@a", "down", false)];
+        let text = table(&rows, now, false);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[1].starts_with("n1@a (this node)") && lines[1].contains("1h 2m"), "{text}");
+        assert!(lines[2].contains("10.0.0.7:4747") && lines[2].contains("down"), "{text}");
+        assert!(!text.contains('\x1b') && table(&rows, now, true).contains('\x1b'));
+    }
+}

@@ -1,0 +1,162 @@
+//! The client commands: each asks a running agent and prints what it said. What is printed is for
+//! people, or JSON with `--json`; the exit status is 0 for yes, 1 for no, 2 for a wrong question.
+
+mod members;
+mod report;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chisme::NodeName;
+use chisme::seed::Seed;
+
+pub(crate) use self::members::members;
+pub(crate) use self::report::status;
+use crate::args::Target;
+use crate::control::client::Client;
+use crate::control::wire::EventLine;
+use crate::runtime::RuntimeDir;
+use crate::style;
+use crate::usage::UsageError;
+
+/// The agent that `target` means.
+pub(crate) fn agent(target: &Target) -> anyhow::Result<Client> {
+    let empty = |text: &&str| !text.is_empty();
+    let dir = target.runtime_dir.as_deref().filter(|dir| !dir.as_os_str().is_empty());
+    let dir = RuntimeDir::open(dir)?;
+    Ok(Client::open(dir.select(target.node.as_deref().filter(empty))?))
+}
+
+/// `chisme connect`
+pub(crate) async fn connect(peer: &str, target: &Target) -> anyhow::Result<ExitCode> {
+    peer.parse::<Seed>().map_err(|problem| UsageError::new(format!("PEER: {problem}")))?;
+    let answer = agent(target)?.connect(peer).await?;
+    for contact in &answer.contacts {
+        if !matches!(contact.result.as_str(), "joined" | "already_known") {
+            eprintln!("{}: {}", contact.addr, contact.detail);
+        }
+    }
+    if let Some(error) = &answer.error {
+        eprintln!("{peer}: {error}");
+    } else if answer.contacts.is_empty() {
+        eprintln!("{peer}: no address to try");
+    }
+    out(&format!("{}\n", answer.connected))?;
+    Ok(if answer.connected { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `chisme nodes`
+pub(crate) async fn nodes(target: &Target) -> anyhow::Result<ExitCode> {
+    let names = agent(target)?.nodes().await?;
+    out(&names.iter().map(|name| format!("{name}\n")).collect::<String>())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `chisme events`
+pub(crate) async fn events(json: bool, target: &Target) -> anyhow::Result<ExitCode> {
+    let mut events = agent(target)?.events().await?;
+    let colours = style::stdout_has_colours();
+    while let Some(event) = events.next().await? {
+        let line = if json { serde_json::to_string(&event)? } else { for_people(&event, colours) };
+        out(&format!("{line}\n"))?;
+    }
+    eprintln!("the agent has stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `chisme ping`
+pub(crate) async fn ping(name: &str, target: &Target) -> anyhow::Result<ExitCode> {
+    NodeName::parse(name).map_err(|problem| UsageError::new(format!("NAME: {problem}")))?;
+    let answer = agent(target)?.ping(name).await?;
+    match answer.rtt_ns {
+        Some(nanos) => {
+            out(&format!("{name}: {}\n", round_trip(Duration::from_nanos(nanos))))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        None => {
+            eprintln!("{}", answer.error.as_deref().unwrap_or("no answer"));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// `chisme leave`
+pub(crate) async fn leave(target: &Target) -> anyhow::Result<ExitCode> {
+    agent(target)?.leave().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `chisme refresh`
+pub(crate) async fn refresh(target: &Target) -> anyhow::Result<ExitCode> {
+    agent(target)?.refresh().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `chisme block`
+pub(crate) async fn block(addrs: &[String], target: &Target) -> anyhow::Result<ExitCode> {
+    let parse = |text: &String| {
+        text.parse::<SocketAddr>().map_err(|_| {
+            UsageError::new(format!("{text:?} is not an address: IP:PORT or [IPV6]:PORT"))
+        })
+    };
+    let addrs = addrs.iter().map(parse).collect::<Result<_, _>>()?;
+    agent(target)?.block(addrs).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes to stdout. A reader that has gone ends the command, quietly.
+pub(crate) fn out(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            std::process::exit(0);
+        }
+        other => Ok(other?),
+    }
+}
+
+fn for_people(event: &EventLine, colours: bool) -> String {
+    let at = std::time::UNIX_EPOCH + Duration::from_nanos(event.t);
+    let mut line =
+        format!("{} {}", humantime::format_rfc3339_millis(at), style::event(&event.event, colours));
+    for part in [&event.peer, &event.detail].into_iter().flatten() {
+        line.push(' ');
+        line.push_str(part);
+    }
+    format!("{line} ({} up)", event.n)
+}
+
+fn round_trip(rtt: Duration) -> String {
+    let micros = rtt.as_secs_f64() * 1e6;
+    if micros < 1000.0 { format!("{micros:.0} µs") } else { format!("{:.2} ms", micros / 1e3) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let event = EventLine {
+            t: 1_764_000_000_123_456_789,
+            node: "n1@a".to_owned(),
+            event: "up".to_owned(),
+            peer: Some("n2@b".to_owned()),
+            n: 2,
+            detail: Some("10.0.0.7:4747".to_owned()),
+        };
+        assert_eq!(
+            for_people(&event, false),
+            "2025-11-24T16:00:00.123Z up n2@b 10.0.0.7:4747 (2 up)"
+        );
+        assert!(for_people(&event, true).contains("\x1b[32mup\x1b[0m"));
+    }
+
+    #[test]
+    fn a_round_trip_has_a_fitting_unit() {
+        assert_eq!(round_trip(Duration::from_nanos(234_567)), "235 µs");
+        assert_eq!(round_trip(Duration::from_nanos(12_345_678)), "12.35 ms");
+    }
+}
