@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, SeqAccess, Visitor};
 
 use crate::cookie::{self, CookieText};
-use crate::usage::UsageError;
+use crate::usage::{UsageError, system};
 
 /// The longest file that is read, in bytes.
 const MAX_CONFIG_BYTES: u64 = 64 * 1024;
@@ -58,7 +58,8 @@ impl ConfigFile {
     /// Reads `path`.
     pub(crate) fn read(path: &Path) -> Result<Self, UsageError> {
         let shown = path.display();
-        let failed = |e: std::io::Error| UsageError::new(format!("config file {shown}: {e}"));
+        let failed =
+            |e: std::io::Error| UsageError::new(format!("config file {shown}: {}", system(&e)));
         let metadata = std::fs::metadata(path).map_err(failed)?;
         if metadata.len() > MAX_CONFIG_BYTES {
             return Err(UsageError::new(format!(
@@ -70,7 +71,11 @@ impl ConfigFile {
         let file = Self::parse(&text)
             .map_err(|problem| UsageError::new(format!("config file {shown}, {problem}")))?;
         if file.cookie.is_some() {
-            cookie::check_private("config file (it has a cookie)", path, &metadata)?;
+            cookie::check_private(
+                &format!("config file {shown}, which has a cookie,"),
+                path,
+                &metadata,
+            )?;
         }
         Ok(file)
     }

@@ -10,7 +10,7 @@ use chisme::Cookie;
 use rand::TryRng;
 use serde::de::{self, Deserialize, Visitor};
 
-use crate::usage::{UsageError, home, tilde};
+use crate::usage::{UsageError, home, system, tilde};
 
 /// The longest cookie file that is read, in bytes: the longest cookie and a line ending.
 const MAX_COOKIE_FILE_BYTES: u64 = 1024 + 2;
@@ -51,13 +51,15 @@ impl CookieSources {
             return checked(&text.0, origin.clone());
         }
         if let Some((origin, path)) = &self.file {
-            let text = read_file(path)
+            let what = format!("cookie file {}", path.display());
+            let text = read_file(&what, path)
                 .map_err(|problem| UsageError::new(format!("{problem} (asked for by {origin})")))?;
-            return checked(&text.0, format!("cookie file {}", tilde(path)));
+            return checked(&text.0, what);
         }
         for path in default_files() {
             if path.symlink_metadata().is_ok() {
-                return checked(&read_file(&path)?.0, format!("cookie file {}", tilde(&path)));
+                let what = format!("cookie file {}", tilde(&path));
+                return checked(&read_file(&what, &path)?.0, what);
             }
         }
         Err(UsageError::new(
@@ -69,7 +71,8 @@ impl CookieSources {
 
 /// Reads a file that is one cookie.
 pub(crate) fn from_file(path: &Path) -> Result<Cookie, UsageError> {
-    checked(&read_file(path)?.0, tilde(path)).map(|found| found.cookie)
+    let what = format!("cookie file {}", path.display());
+    checked(&read_file(&what, path)?.0, what).map(|found| found.cookie)
 }
 
 /// What to say about a cookie that is easily guessed.
@@ -84,7 +87,7 @@ pub(crate) fn weakness(found: &Found) -> Option<String> {
     })
 }
 
-/// Refuses a file that others than its owner can read or change.
+/// Refuses a file that others than its owner can read or change; `what` names it for people.
 pub(crate) fn check_private(
     what: &str,
     path: &Path,
@@ -94,9 +97,9 @@ pub(crate) fn check_private(
     if mode & OTHERS == 0 {
         return Ok(());
     }
-    let shown = tilde(path);
     Err(UsageError::new(format!(
-        "{what} {shown} is readable by others (mode {mode:04o}); chmod 600 {shown}"
+        "{what} is readable by others (mode {mode:04o}); chmod 600 {}",
+        tilde(path)
     )))
 }
 
@@ -120,7 +123,7 @@ pub(crate) fn make(output: Option<PathBuf>) -> anyhow::Result<PathBuf> {
                     "{} exists and is not overwritten: nodes that use it would lose their cluster",
                     tilde(&path)
                 ),
-                _ => anyhow::anyhow!("cannot make {}: {e}", tilde(&path)),
+                _ => anyhow::anyhow!("cannot make {}: {}", tilde(&path), system(&e)),
             },
         )?;
     let mut line: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -135,20 +138,20 @@ fn default_files() -> Vec<PathBuf> {
     vec![home.join(".chisme.cookie"), home.join(".erlang.cookie")]
 }
 
-fn read_file(path: &Path) -> Result<CookieText, UsageError> {
-    let shown = tilde(path);
-    let failed = |e: std::io::Error| UsageError::new(format!("cookie file {shown}: {e}"));
+/// `what` names the file for people.
+fn read_file(what: &str, path: &Path) -> Result<CookieText, UsageError> {
+    let failed = |e: std::io::Error| UsageError::new(format!("{what}: {}", system(&e)));
     let file = File::open(path).map_err(failed)?;
     // What was opened is what is checked: the path may lead elsewhere by now.
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
-        return Err(UsageError::new(format!("cookie file {shown} is not a file")));
+        return Err(UsageError::new(format!("{what} is not a file")));
     }
-    check_private("cookie file", path, &metadata)?;
+    check_private(what, path, &metadata)?;
     let mut bytes = Vec::new();
     file.take(MAX_COOKIE_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     let text = String::from_utf8(bytes)
-        .map_err(|_| UsageError::new(format!("cookie file {shown} is not text (UTF-8)")))?;
+        .map_err(|_| UsageError::new(format!("{what} is not text (UTF-8)")))?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(CookieText(text.strip_suffix('\r').unwrap_or(text).to_owned()))
 }

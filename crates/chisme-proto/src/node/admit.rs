@@ -228,16 +228,13 @@ impl Node {
         let (mine, theirs) = heal::decide(Meeting {
             ours,
             theirs: proof.standing,
-            we_accuse: ours.holds == Holds::Gone(peer.sender.life),
-            they_accuse: proof.standing.holds == Holds::Gone(self.life),
+            we_accuse: ours.holds.accuses(peer.sender.life),
+            they_accuse: proof.standing.holds.accuses(self.life),
         });
+
         // A mate of the side that we have left comes over as we did.
         let theirs = if carried { Outcome::Yield } else { theirs };
-        match mine {
-            Outcome::Nothing => {}
-            Outcome::RaiseLife => self.raise_life(now),
-            Outcome::Yield => self.yield_to_other_side(peer, now),
-        }
+        self.give_way(mine, proof.standing.holds, peer, now);
         let welcome = Welcome { nonce: proof.nonce, outcome: theirs, standing: ours };
         self.correct_endpoint(proof.to);
         self.send(peer.from, peer.session, &Body::Welcome(welcome));

@@ -12,7 +12,7 @@ use super::{Node, Timer, bounded_seeds};
 use crate::identity::{NameHash, canonical, is_usable};
 use crate::swim::Id;
 use crate::wire::{
-    Ack, Body, Challenge, EchoBody, Hello, Nonce, Outcome, Proof, RefusalBody, Token, Welcome,
+    Ack, Body, Challenge, EchoBody, Hello, Nonce, Proof, RefusalBody, Token, Welcome,
 };
 use crate::{
     Contact, ContactReport, ContactResult, Endpoints, Event, Instant, MAX_CONTACTS, NodeName,
@@ -311,11 +311,7 @@ impl Node {
             Stage::Proof { peer: asked, was_up, .. } if asked.session == peer.session => *was_up,
             _ => return,
         };
-        match welcome.outcome {
-            Outcome::Nothing => {}
-            Outcome::RaiseLife => self.raise_life(now),
-            Outcome::Yield => self.yield_to_other_side(peer, now),
-        }
+        self.give_way(welcome.outcome, welcome.standing.holds, peer, now);
         self.welcome_member(peer, now);
         let name = peer.sender.name.clone();
         let result =

@@ -9,7 +9,7 @@ use rand::seq::IteratorRandom;
 use super::inbound::Peer;
 use super::{Node, Timer};
 use crate::swim::Id;
-use crate::wire::{Body, Introduction};
+use crate::wire::{Body, Holds, Introduction, Outcome};
 use crate::{Instant, Life};
 
 /// How often a node may try one of the members that it holds Down.
@@ -52,6 +52,19 @@ impl Node {
         self.renew(now);
     }
 
+    /// Does what the healing rule asks of us. `holds` is how the peer holds us: a life that is held
+    /// Down is over, even if it never was ours, so the next one is above it.
+    pub(super) fn give_way(&mut self, outcome: Outcome, holds: Holds, peer: &Peer, now: Instant) {
+        if let (Outcome::RaiseLife | Outcome::Yield, Holds::Gone(life)) = (outcome, holds) {
+            self.life = self.life.max(life);
+        }
+        match outcome {
+            Outcome::Nothing => {}
+            Outcome::RaiseLife => self.raise_life(now),
+            Outcome::Yield => self.yield_to_other_side(peer, now),
+        }
+    }
+
     fn next_life(&mut self) {
         if self.life == Life(u16::MAX) {
             self.session = self.session.above(self.rng.random());
@@ -84,7 +97,7 @@ impl Node {
     /// Goes over to the side of `winner`: foca is rebuilt under a new life and learns that side's
     /// view, because its queue of rumours about that side cannot be emptied. Mates are told to come
     /// along; until they do, or for a grace, the user sees no change.
-    pub(super) fn yield_to_other_side(&mut self, winner: &Peer, now: Instant) {
+    fn yield_to_other_side(&mut self, winner: &Peer, now: Instant) {
         self.counters.yields += 1;
         self.next_life();
         let introduction =

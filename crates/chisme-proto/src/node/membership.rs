@@ -173,6 +173,12 @@ impl Node {
             self.meet_namesake(age.0, by.from, now);
             return;
         }
+        if age.0 == self.session && age.1 > self.life {
+            // Nobody but a mad member can have made that up; yet we must be heard again.
+            self.life = age.1;
+            self.raise_life(now);
+            return;
+        }
         if age != (self.session, self.life) {
             self.counters.updates_withheld += 1;
             return;
@@ -394,7 +400,7 @@ fn view_events(shown: Option<MemberView>, view: MemberView, same_run: bool) -> V
         (Some(_), Down | Left) => events.push(gone(view)),
         (Some(old), _) => {
             if old.endpoints != view.endpoints {
-                events.push(Event::Updated(view.clone()));
+                events.push(Event::Updated(MemberView { state: old.state, ..view.clone() }));
             }
             match (old.state, view.state) {
                 (Alive, Suspect) => events.push(Event::Suspect(view)),

@@ -89,6 +89,13 @@ pub(crate) enum Holds {
     Gone(Life),
 }
 
+impl Holds {
+    /// Whether a member in `life` is held Down by this.
+    pub(crate) fn accuses(self, life: Life) -> bool {
+        matches!(self, Self::Gone(held) if held >= life)
+    }
+}
+
 /// What the receiver of a Welcome has to do: the healing rule, decided by its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) enum Outcome {

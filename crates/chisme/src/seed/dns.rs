@@ -2,25 +2,25 @@
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chisme_proto::{Contact, DEFAULT_PORT, MAX_SEEDS, NodeName, PORT_SPAN};
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::{RData, RecordType};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::grammar::SeedKind;
+use super::system::System;
 use super::{Seed, SeedError};
 
 /// The longest that one look-up may take, all its queries included.
 pub(super) const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 
-/// One try of one query. A second is made, so a silent server costs twice this.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Of several look-ups side by side, those that are not done by then count as timeouts, so that what
+/// the others found can still be given within [`LOOKUP_LIMIT`].
+pub(super) const GATHER_LIMIT: Duration = Duration::from_millis(4_700);
 
 /// Once one family has answered with addresses, the other may take so much longer: a black-holed
 /// AAAA must not delay a good A.
@@ -51,8 +51,7 @@ pub struct Resolver(Arc<Shared>);
 
 struct Shared {
     settings: ResolverSettings,
-    /// Made when it is first needed; tried again while the system's configuration cannot be read.
-    hickory: OnceLock<TokioResolver>,
+    system: System,
 }
 
 impl std::fmt::Debug for Shared {
@@ -72,7 +71,8 @@ struct Target {
 impl Resolver {
     /// A resolver with these settings. Nothing is read or sent before the first look-up.
     pub fn new(settings: ResolverSettings) -> Self {
-        Self(Arc::new(Shared { settings, hickory: OnceLock::new() }))
+        let system = System::new(&settings.nameservers);
+        Self(Arc::new(Shared { settings, system }))
     }
 
     /// All addresses that `seed` stands for now, within five seconds.
@@ -118,30 +118,20 @@ impl Resolver {
     /// Every target of an SRV name with its own port. A target that cannot be resolved spoils only
     /// itself.
     async fn service(&self, name: &str) -> Result<Vec<Contact>, SeedError> {
+        let until = Instant::now() + GATHER_LIMIT;
         let mut lookups = JoinSet::new();
         for (n, target) in self.targets(name).await?.into_iter().enumerate() {
             let resolver = self.clone();
             let port = if target.port == 0 { DEFAULT_PORT } else { target.port };
-            lookups.spawn(async move { (n, port, resolver.addresses(&target.host).await) });
+            lookups.spawn(async move {
+                let ips = resolver.addresses(&target.host).await?;
+                let contact = |ip| Contact { addr: SocketAddr::new(ip, port), expect: None };
+                Ok((n, ips.into_iter().map(contact).collect::<Vec<_>>()))
+            });
         }
-        let mut found = Vec::new();
-        let mut failed = SeedError::NoData;
-        while let Some(done) = lookups.join_next().await {
-            match done {
-                Ok((n, port, Ok(ips))) => found.push((n, port, ips)),
-                Ok((_, _, Err(error))) => failed = error,
-                Err(panicked) => failed = SeedError::Other(panicked.to_string()),
-            }
-        }
-        if found.is_empty() {
-            return Err(failed);
-        }
-        found.sort_unstable_by_key(|&(n, ..)| n);
-        let contacts = found.into_iter().flat_map(|(_, port, ips)| {
-            let addr = move |ip| SocketAddr::new(ip, port);
-            ips.into_iter().map(move |ip| Contact { addr: addr(ip), expect: None })
-        });
-        Ok(contacts.collect())
+        let mut found = gather(lookups, until).await?;
+        found.sort_unstable_by_key(|&(n, _)| n);
+        Ok(found.into_iter().flat_map(|(_, contacts)| contacts).collect())
     }
 
     /// The targets in the order of RFC 2782: by priority, heavier ones first. None is left out.
@@ -164,11 +154,15 @@ impl Resolver {
         if targets.is_empty() { Err(SeedError::NoData) } else { Ok(targets) }
     }
 
-    /// All addresses of a host: a literal, DNS or the hosts file; for this host itself, loopback if
-    /// nothing else knows it.
+    /// All addresses of a host: a literal, from the hosts file, or else from DNS; for this host
+    /// itself, loopback if nobody knows it.
     async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, SeedError> {
         if let Ok(ip) = host.parse() {
             return Ok(vec![ip]);
+        }
+        let listed = self.0.system.hosts_file(host);
+        if !listed.is_empty() {
+            return Ok(listed);
         }
         let a = self.family(host, RecordType::A);
         let aaaa = self.family(host, RecordType::AAAA);
@@ -194,40 +188,35 @@ impl Resolver {
     }
 
     async fn query(&self, name: &str, records: RecordType) -> Result<Vec<RData>, SeedError> {
-        let lookup = self.hickory()?.lookup(name, records).await.map_err(|e| explain(&e))?;
+        let resolver = self.0.system.resolver()?;
+        let lookup = resolver.lookup(name, records).await.map_err(|e| explain(&e))?;
         Ok(lookup.answers().iter().map(|record| record.data.clone()).collect())
-    }
-
-    fn hickory(&self) -> Result<&TokioResolver, SeedError> {
-        if let Some(ready) = self.0.hickory.get() {
-            return Ok(ready);
-        }
-        let made = build(&self.0.settings)
-            .map_err(|error| SeedError::Other(format!("no name server is configured ({error})")))?;
-        Ok(self.0.hickory.get_or_init(|| made))
     }
 }
 
-fn build(settings: &ResolverSettings) -> Result<TokioResolver, NetError> {
-    let mut builder = if settings.nameservers.is_empty() {
-        TokioResolver::builder_tokio()?
-    } else {
-        let servers = settings.nameservers.iter().map(|addr| {
-            // With UDP alone a truncated answer would read as no data.
-            let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut c| {
-                c.port = addr.port();
-                c
-            });
-            NameServerConfig::new(addr.ip(), true, connections.into())
-        });
-        let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
-        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-    };
-    let options: &mut ResolverOpts = builder.options_mut();
-    options.timeout = QUERY_TIMEOUT;
-    options.attempts = 1;
-    options.cache_size = 0;
-    builder.build()
+/// What look-ups found that stand side by side; an error only if none found anything.
+pub(super) async fn gather<T: 'static>(
+    mut lookups: JoinSet<Result<T, SeedError>>,
+    until: Instant,
+) -> Result<Vec<T>, SeedError> {
+    let mut found = Vec::new();
+    let mut failed = None;
+    loop {
+        match tokio::time::timeout_at(until, lookups.join_next()).await {
+            Ok(None) => break,
+            Ok(Some(Ok(Ok(one)))) => found.push(one),
+            Ok(Some(Ok(Err(error)))) => failed = Some(error),
+            Ok(Some(Err(panicked))) => failed = Some(SeedError::Other(panicked.to_string())),
+            Err(_) => {
+                failed = Some(SeedError::Timeout);
+                break;
+            }
+        }
+    }
+    match failed {
+        Some(error) if found.is_empty() => Err(error),
+        _ => Ok(found),
+    }
 }
 
 /// What both families gave. If neither gave an address, the error that says most.

@@ -6,6 +6,7 @@
 mod dns;
 mod grammar;
 mod source;
+mod system;
 
 pub use chisme_proto::Contact;
 pub use dns::{Resolver, ResolverSettings};

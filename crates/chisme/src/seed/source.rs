@@ -10,8 +10,9 @@ use std::time::SystemTime;
 use chisme_proto::{Contact, MAX_SEEDS};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::dns::LOOKUP_LIMIT;
+use super::dns::{GATHER_LIMIT, LOOKUP_LIMIT, gather};
 use super::{Resolver, Seed, SeedError};
 
 /// What [`SeedSource::contacts`] returns: a boxed future, so that sources of all kinds go together.
@@ -125,24 +126,13 @@ impl SeedSource for FileSeeds {
 
     fn contacts(&self) -> SeedFuture<'_> {
         Box::pin(async {
+            let until = Instant::now() + GATHER_LIMIT;
             let mut lookups = JoinSet::new();
             for seed in self.read()? {
                 let resolver = self.resolver.clone();
                 lookups.spawn(async move { resolver.contacts(&seed).await });
             }
-            let mut found = Vec::new();
-            let mut failed = None;
-            while let Some(done) = lookups.join_next().await {
-                match done {
-                    Ok(Ok(contacts)) => found.extend(contacts),
-                    Ok(Err(error)) => failed = Some(error),
-                    Err(panicked) => failed = Some(SeedError::Other(panicked.to_string())),
-                }
-            }
-            match failed {
-                Some(error) if found.is_empty() => Err(error),
-                _ => Ok(found),
-            }
+            Ok(gather(lookups, until).await?.into_iter().flatten().collect())
         })
     }
 }
@@ -205,17 +195,22 @@ impl Seeds {
     /// what it said before.
     pub async fn resolve_all(&self) -> Vec<Contact> {
         let mut lookups = JoinSet::new();
-        for (n, source) in self.sources.iter().enumerate() {
+        let mut tasks = Vec::new();
+        for source in &self.sources {
             let source = Arc::clone(source);
-            lookups.spawn(async move {
+            let task = lookups.spawn(async move {
                 let asked = tokio::time::timeout(LOOKUP_LIMIT, source.contacts());
-                (n, asked.await.unwrap_or(Err(SeedError::Timeout)))
+                asked.await.unwrap_or(Err(SeedError::Timeout))
             });
+            tasks.push(task.id());
         }
-        while let Some(done) = lookups.join_next().await {
-            match done {
-                Ok((n, result)) => self.note(n, result),
-                Err(error) => tracing::error!(target: "chisme::seed", %error, "a source panicked"),
+        while let Some(done) = lookups.join_next_with_id().await {
+            let (task, result) = match done {
+                Ok(done) => done,
+                Err(panicked) => (panicked.id(), Err(SeedError::Other(panicked.to_string()))),
+            };
+            if let Some(n) = tasks.iter().position(|&id| id == task) {
+                self.note(n, result);
             }
         }
         self.known()
