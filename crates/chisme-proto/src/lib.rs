@@ -41,6 +41,10 @@ mod table;
 mod time;
 mod wire;
 
+/// The wire format and the rules, with the test that holds each.
+#[doc = include_str!("../PROTOCOL.md")]
+pub mod protocol {}
+
 pub use config::{Config, ConfigError, Detector, SeedCadence, VersionRange};
 pub use counters::{Counters, Rejection};
 pub use envelope::MAX_DATAGRAM;
