@@ -29,7 +29,9 @@ fn keys() -> KeyRing {
 }
 
 mod envelope {
-    use super::*;
+    use super::{
+        BODIES, Bencher, Hmac, KeyInit, Mac, Sha256, black_box, keys, open, seal, unsealed,
+    };
 
     #[divan::bench(args = BODIES)]
     fn bare_hmac(bencher: Bencher<'_, '_>, body: usize) {
@@ -63,7 +65,7 @@ mod envelope {
 }
 
 mod updates {
-    use super::*;
+    use super::{Bencher, Rumours, black_box};
 
     #[divan::bench(args = [1, 10, 30])]
     fn encode(bencher: Bencher<'_, '_>, count: u16) {
