@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 /// Where the tests are that the document names.
-const PLACES: [&str; 6] =
-    ["src", "src/wire", "src/swim", "src/node", "../chisme-sim/tests", "../../tests"];
+const PLACES: [&str; 7] =
+    ["tests", "src", "src/wire", "src/swim", "src/node", "../chisme-sim/tests", "../../tests"];
 
 #[test]
 fn every_test_that_the_protocol_names_exists() {

@@ -1,0 +1,110 @@
+//! Two nodes meet, byte by byte as PROTOCOL.md draws it. Offsets are numbers here on purpose.
+
+use std::net::SocketAddr;
+
+use chisme_proto::{
+    ClusterName, Command, Config, Contact, ContactResult, Cookie, Endpoints, Identity, Input,
+    Instant, KeyRing, Node, NodeName, Output, RequestId, Session, StretchedCookie,
+};
+
+const NOW: Instant = Instant::from_nanos(1);
+
+fn addr(n: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, n], 4747))
+}
+
+fn session(n: u8) -> Session {
+    Session::new(1_735_689_600_000, n.into())
+}
+
+fn node(n: u8) -> Node {
+    let cookie = Cookie::new(&"5a".repeat(32)).expect("valid");
+    let cluster = ClusterName::default();
+    let keys = KeyRing::new(&StretchedCookie::stretch(&cookie), &cluster);
+    let identity = Identity {
+        name: NodeName::parse(&format!("n{n}@host")).expect("valid"),
+        session: session(n),
+        endpoints: Endpoints::one(addr(n)),
+    };
+    Node::new(Config::new(cluster, keys), identity, [n; 32], NOW).expect("valid")
+}
+
+/// A node that has just been told to connect to `addr(2)`.
+fn asker() -> Node {
+    let mut node = node(1);
+    let contacts = vec![Contact { addr: addr(2), expect: None }];
+    let connect = Command::Connect { request: RequestId(1), contacts };
+    node.handle_input(Input::Command(connect), NOW);
+    node
+}
+
+/// What a node wants sent, and what it reports of its `connect`.
+fn drain(node: &mut Node) -> (Vec<Vec<u8>>, Option<ContactResult>) {
+    let (mut datagrams, mut result) = (Vec::new(), None);
+    while let Some(output) = node.poll_output() {
+        match output {
+            Output::Transmit { bytes, .. } => datagrams.push(bytes),
+            Output::Connected { report, .. } => {
+                result = report.into_iter().next().map(|r| r.result)
+            }
+            _ => {}
+        }
+    }
+    (datagrams, result)
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+#[test]
+fn the_first_datagram_of_a_node_is_a_hello_of_448_bytes() {
+    let mut node = asker();
+    let (first, _) = drain(&mut node);
+    let [hello] = &first[..] else { panic!("one datagram: {first:?}") };
+    assert_eq!(hello.len(), 448);
+    assert_eq!(hello[..2], [1, 1], "version and kind");
+    assert_eq!(number(&hello[2..6]), 0xf51e_d143, "key id");
+    assert_eq!(number(&hello[6..14]), session(1).to_u64(), "sender");
+    assert_eq!(number(&hello[14..22]), 0, "receiver");
+    assert_eq!(number(&hello[22..30]), 1, "sequence");
+
+    // What is sent again is sealed anew.
+    node.handle_input(Input::Timeout, node.poll_timeout().expect("a next try"));
+    let (second, _) = drain(&mut node);
+    let [again] = &second[..] else { panic!("one datagram: {second:?}") };
+    assert_eq!(number(&again[22..30]), 2, "sequence");
+    assert_eq!(again[30..432], hello[30..432], "the body");
+    assert_ne!(again[432..], hello[432..], "the tag");
+}
+
+#[test]
+fn a_handshake_goes_as_it_is_drawn() {
+    let mut nodes = [asker(), node(2)];
+    let mut seen = Vec::new();
+    let mut result = None;
+    for turn in 0..5 {
+        let from = turn % 2;
+        let (datagrams, connected) = drain(&mut nodes[from]);
+        result = result.or(connected);
+        for bytes in datagrams {
+            seen.push((from, bytes[1], bytes.len()));
+            let receiver = session(u8::try_from(2 - from).expect("1 or 2")).to_u64();
+            let named = if bytes[1] == 1 { 0 } else { receiver };
+            assert_eq!(number(&bytes[14..22]), named, "receiver of {seen:?}");
+            let from = addr(u8::try_from(from + 1).expect("1 or 2"));
+            let datagram = Input::Datagram { from, bytes: &bytes };
+            nodes[1 - turn % 2].handle_input(datagram, NOW);
+        }
+    }
+    let kinds: Vec<(usize, u8)> = seen.iter().map(|&(from, kind, _)| (from, kind)).collect();
+    assert_eq!(kinds[..4], [(0, 1), (1, 2), (0, 3), (1, 4)], "Hello, HelloAck, Proof, Welcome");
+    assert!(
+        kinds[4..].iter().all(|&(_, kind)| kind == 6) && kinds.len() > 6,
+        "then SWIM: {kinds:?}"
+    );
+    let len = |n: usize| seen[n].2;
+    assert!(len(1) <= len(0) && len(2) == 448 && len(3) <= len(2), "{seen:?}");
+    assert!(matches!(result, Some(ContactResult::Joined(name)) if name.as_str() == "n2@host"));
+    assert_eq!(nodes.map(|node| node.status().live), [2, 2]);
+}
