@@ -82,7 +82,7 @@ mod updates {
 }
 
 /// One Ping and its Ack through two nodes: timer, seal, open, filter, foca, seal, open, filter.
-/// The heal, seed and announce timers of both fire too, and now and then send something.
+/// The seed and announce timers of both fire too, and now and then send something.
 #[divan::bench(sample_count = 1_000)]
 fn ping_and_ack(bencher: Bencher<'_, '_>) {
     let mut pair = Pair::joined();
