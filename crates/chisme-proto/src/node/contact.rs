@@ -470,10 +470,14 @@ impl Node {
         self.holder_answered(token, peer.session, now);
     }
 
-    /// Knocks at a member, to find out how it and we hold each other.
-    pub(super) fn greet(&mut self, from: SocketAddr, id: &Id, now: Instant) {
-        if self.may_nudge(id, now) {
-            self.knock_quietly(from, Why::Heal, now);
+    /// Knocks at a member where it says it lives, to find out how it and we hold each other. Not
+    /// where its datagram came from: whoever redirects one must not have us write to a stranger.
+    pub(super) fn greet(&mut self, id: &Id, now: Instant) {
+        let endpoints = self.table.at(id.index).map(|entry| entry.endpoints);
+        if let Some(endpoints) = endpoints
+            && self.may_nudge(id, now)
+        {
+            self.greet_endpoints(&endpoints, now);
         }
     }
 

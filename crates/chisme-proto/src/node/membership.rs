@@ -67,7 +67,7 @@ impl Node {
             // Held Down: first it is decided who gives way.
             if age == id.age() && entry.is_gone() {
                 if !entry.has_left() {
-                    self.greet(peer.from, &id, now);
+                    self.greet(&id, now);
                 }
                 return None;
             }
@@ -188,7 +188,7 @@ impl Node {
             State::Down => {
                 self.counters.updates_withheld += 1;
                 if let Some(accuser) = accuser {
-                    self.greet(by.from, &accuser, now);
+                    self.greet(&accuser, now);
                 }
             }
             State::Suspect if held.incarnation < self.incarnation => {
