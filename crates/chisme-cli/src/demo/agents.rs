@@ -28,6 +28,9 @@ const LOG_LINES: usize = 12;
 /// How long an agent may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
 
+/// Between the end of a process and the moment when that can be asked for.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
+
 /// What agents say.
 #[derive(Debug)]
 pub(super) enum Said {
@@ -96,10 +99,13 @@ impl Agent {
         self.child.as_ref().and_then(Child::id)
     }
 
-    /// The last lines of its log.
-    pub(super) fn last_words(&self) -> String {
+    /// How it ended, if it has ended although nobody stopped it.
+    pub(super) async fn fallen(&mut self) -> Option<String> {
+        let child = self.child.as_mut()?;
+        let status = tokio::time::timeout(LAST_MOMENT, child.wait()).await.ok()?.ok()?;
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.iter().map(|line| format!("\n    {line}")).collect()
+        let log: String = log.iter().map(|line| format!("\n    {line}")).collect();
+        Some(format!("{} has ended unasked ({status}){log}", self.name))
     }
 
     /// Starts it, to listen at `bind`. What it says comes out of `said`.

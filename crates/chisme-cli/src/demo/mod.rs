@@ -40,9 +40,13 @@ async fn show() -> anyhow::Result<ExitCode> {
         },
         status = interrupted => Ok(ExitCode::from(status)),
     };
+    let fallen = if ended.is_err() { stage.fallen().await } else { Vec::new() };
     // Before anything is said about the end, nobody is left behind.
     stage.clear().await;
-    ended
+    ended.map_err(|error| match fallen.as_slice() {
+        [] => error,
+        fallen => error.context(fallen.join("\n")),
+    })
 }
 
 /// Waits for a signal that asks for the end, and gives the exit status that shells know for it.

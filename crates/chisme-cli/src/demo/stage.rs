@@ -116,6 +116,15 @@ impl Stage {
         self.agents[index].wait().await
     }
 
+    /// Which agents have ended unasked, with their last words: why other things went wrong.
+    pub(super) async fn fallen(&mut self) -> Vec<String> {
+        let mut fallen = Vec::new();
+        for agent in &mut self.agents {
+            fallen.extend(agent.fallen().await);
+        }
+        fallen
+    }
+
     /// Ends all agents, side by side.
     pub(super) async fn clear(&mut self) {
         let (closed, _) = mpsc::channel(1);
@@ -172,6 +181,12 @@ impl Stage {
     pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
         let rows = self.rows();
         self.screen.say(text, &rows)
+    }
+
+    /// Says something that belongs to no moment.
+    pub(super) fn note(&mut self, text: &str) -> io::Result<()> {
+        let rows = self.rows();
+        self.screen.note(text, &rows)
     }
 
     /// Shows the table.
@@ -253,7 +268,7 @@ impl Stage {
     fn check_end(&self, agent: usize, run: u32) -> anyhow::Result<()> {
         let agent = &self.agents[agent];
         let unasked = agent.runs() && agent.run() == run;
-        ensure!(!unasked, "{} has ended unasked:{}", agent.name(), agent.last_words());
+        ensure!(!unasked, "{} says nothing any more", agent.name());
         Ok(())
     }
 

@@ -49,7 +49,7 @@ pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
         ("from the end of the cut to one cluster again", healed),
         ("from `leave` to the last \"left\"", left),
     ] {
-        stage.say(&format!("{took:6.2} s  {what}"))?;
+        stage.note(&format!("{:>9}  {what}", short(took)))?;
     }
     Ok(())
 }
@@ -106,7 +106,7 @@ async fn form(stage: &mut Stage) -> anyhow::Result<f64> {
     stage.until_view(&ALL, FORMED).await?;
     stage.table()?;
     let took = last(stage.after(mark), at);
-    stage.say(&format!("all five see all five, {took:.2} s after the records appeared"))?;
+    stage.say(&format!("all five see all five, {} after the records appeared", short(took)))?;
     Ok(took)
 }
 
@@ -126,7 +126,7 @@ async fn crash(stage: &mut Stage) -> anyhow::Result<f64> {
     ensure!(times.len() == survivors.len(), "{} of 4 survivors said so", times.len());
     let suspected = lines.iter().find(|line| line.event == "suspect" && line.peer == name);
     if let Some(line) = suspected {
-        let text = format!("first suspected by {} after {:.2} s", line.node, seconds(at, line));
+        let text = format!("first suspected by {} after {}", line.node, short(seconds(at, line)));
         stage.say(&text)?;
     }
     Ok(report(stage, "known to be down", &times)?)
@@ -171,7 +171,7 @@ async fn partition(stage: &mut Stage) -> anyhow::Result<f64> {
     stage.until("each side has given up the other", CUT, apart).await?;
     stage.table()?;
     let took = last(stage.after(mark), at);
-    stage.say(&format!("each side is a cluster of its own after {took:.2} s"))?;
+    stage.say(&format!("each side is a cluster of its own after {}", short(took)))?;
     Ok(took)
 }
 
@@ -184,7 +184,7 @@ async fn heal(stage: &mut Stage) -> anyhow::Result<f64> {
     stage.until_view(&ALL, HEALED).await?;
     stage.table()?;
     let took = last(stage.after(mark), at);
-    stage.say(&format!("all five see all five again after {took:.2} s"))?;
+    stage.say(&format!("all five see all five again after {}", short(took)))?;
     Ok(took)
 }
 
@@ -215,9 +215,14 @@ fn each(lines: &[ViewLine], event: &str, start: SystemTime, peer: &str) -> BTree
 
 /// Shows when each agent knew; the time of the last one.
 fn report(stage: &mut Stage, what: &str, times: &BTreeMap<String, f64>) -> std::io::Result<f64> {
-    let list: Vec<String> = times.iter().map(|(name, s)| format!("{name} {s:.2} s")).collect();
+    let list: Vec<String> = times.iter().map(|(name, &s)| format!("{name} {}", short(s))).collect();
     stage.say(&format!("{what} after: {}", list.join(", ")))?;
     Ok(times.values().copied().fold(0.0, f64::max))
+}
+
+/// A time for people.
+fn short(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") }
 }
 
 /// When the last of `lines` was said, in seconds since `start`.

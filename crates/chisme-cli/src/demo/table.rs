@@ -86,6 +86,11 @@ impl Screen {
         self.write(&line, rows)
     }
 
+    /// A line without a time.
+    pub(super) fn note(&mut self, text: &str, rows: &[Row]) -> io::Result<()> {
+        self.write(text, rows)
+    }
+
     /// Shows what an agent said.
     pub(super) fn event(&mut self, line: &ViewLine, rows: &[Row]) -> io::Result<()> {
         let word = style::event(&line.event, self.colours);
