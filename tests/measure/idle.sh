@@ -12,12 +12,12 @@ sleep 20
 # CPU nanoseconds of all threads of all agents.
 cpu() {
     local pid
-    for pid in "${pids[@]}"; do cat /proc/"$pid"/task/*/schedstat; done | awk '{ sum += $1 } END { printf "%d", sum }'
+    for pid in "${pids[@]}"; do cat /proc/"$pid"/task/*/schedstat; done | awk '{ sum += $1 } END { printf "%.0f", sum }'
 }
 # Bytes that agent I handed to IP: payload and 28 bytes of headers for each datagram.
 sent() {
     CHISME_RUNTIME_DIR=$work/run$1 "$CHISME" status --json | tr ',{}' '\n\n\n' |
-        awk -F: '/"datagrams_sent"/ { d = $2 } /"bytes_sent"/ { b = $2 } END { printf "%d", b + 28 * d }'
+        awk -F: '/"datagrams_sent"/ { d = $2 } /"bytes_sent"/ { b = $2 } END { printf "%.0f", b + 28 * d }'
 }
 sample=$((n < 16 ? n : 16))
 all_sent() {

@@ -32,6 +32,8 @@ start() {
     CHISME_RUNTIME_DIR=$work/run$i "$CHISME" agent --name "n$i@measure.test" --bind "$net.$i:4747" \
         --events json --log warn "$@" >"$work/$i" 2>"$work/$i.log" </dev/null &
     pids[i]=$!
+    # Bash would report each one that is ended.
+    disown $!
 }
 
 # The n of the last event of agent I: how many members it sees, itself included.

@@ -27,6 +27,9 @@ mod counters;
 mod envelope;
 mod heal;
 mod identity;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod io;
 mod keyring;
 mod limit;

@@ -74,6 +74,14 @@ impl Entry {
         self.held.is_some_and(|held| held.member_state() == MemberState::Left)
     }
 
+    /// Down, or unknown to the side that we went over to: worth a try.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self.held {
+            Some(held) => held.member_state() == MemberState::Down,
+            None => self.carried_until.is_none(),
+        }
+    }
+
     pub(crate) fn is_shown_up(&self) -> bool {
         self.shown.as_ref().is_some_and(|view| view.state.is_up())
     }

@@ -35,7 +35,7 @@ use crate::lines::Lines;
 use crate::logs;
 use crate::runtime::{NodeFile, RuntimeDir};
 use crate::settings::{Settings, Surroundings};
-use crate::usage::with_causes;
+use crate::usage::{system, with_causes};
 
 /// How long the last lines may take to be written when the agent ends.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
@@ -216,7 +216,8 @@ async fn start(
 fn explain(error: &StartError, settings: &Settings) -> anyhow::Error {
     match error {
         StartError::Bind { addr, error } => {
-            anyhow::anyhow!("cannot bind {addr}, asked for by {}: {error}", settings.bind.origin)
+            let (origin, why) = (&settings.bind.origin, system(error));
+            anyhow::anyhow!("cannot bind {addr}, asked for by {origin}: {why}")
         }
         other => anyhow::anyhow!("cannot start: {}", with_causes(other)),
     }

@@ -9,6 +9,7 @@ use rand::seq::IteratorRandom;
 use super::inbound::Peer;
 use super::{Node, Timer};
 use crate::swim::Id;
+use crate::table::Entry;
 use crate::wire::{Body, Holds, Introduction, Outcome};
 use crate::{Instant, Life};
 
@@ -28,21 +29,26 @@ impl Node {
     /// Tries one random Down member with probability 2/n: about two attempts a second in the
     /// whole cluster, whatever its size.
     pub(super) fn heal_due(&mut self, now: Instant) {
-        let wait = self.jittered(RETRY_PERIOD);
-        self.schedule.add(now + wait, Timer::Heal);
+        if !self.table.iter().any(Entry::is_lost) {
+            // The next one that is lost starts the timer again.
+            return;
+        }
+        self.schedule_healing(now);
         let live = u32::try_from(self.live()).unwrap_or(u32::MAX);
         if self.rng.random_range(0..live) >= 2 {
             return;
         }
-        let lost = self.random_member(|entry| {
-            let forgotten = entry.held.is_none() && entry.carried_until.is_none();
-            (entry.is_gone() || forgotten) && !entry.has_left()
-        });
+        let lost = self.random_member(Entry::is_lost);
         let endpoints = lost.and_then(|id| self.table.at(id.index)).map(|entry| entry.endpoints);
         if let Some(endpoints) = endpoints {
             self.counters.heal_attempts += 1;
             self.greet_endpoints(&endpoints, now);
         }
+    }
+
+    pub(super) fn schedule_healing(&mut self, now: Instant) {
+        let wait = self.jittered(RETRY_PERIOD);
+        self.schedule.replace(now + wait, Timer::Heal);
     }
 
     /// Refutes our own Down: a new life, the same table.
@@ -137,6 +143,7 @@ impl Node {
             }
             self.show(&id, now);
         }
+        self.schedule_healing(now);
     }
 
     /// A mate that has not come along yet sends to us: it is told whom to greet.

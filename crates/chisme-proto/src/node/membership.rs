@@ -242,6 +242,9 @@ impl Node {
         self.show(&id, now);
         let is_up = self.table.at(id.index).is_some_and(Entry::is_up);
         let was_up = before.is_some_and(|(_, was_up)| was_up);
+        if self.table.at(id.index).is_some_and(Entry::is_lost) && !self.schedule.has_healing() {
+            self.schedule_healing(now);
+        }
         match (was_up, is_up, self.table.up()) {
             (false, true, 1) | (true, false, 0) => {
                 self.schedule_seeds(now);

@@ -96,6 +96,8 @@ pub struct Node {
     /// Counts the runs of foca: a timer of an earlier one is void.
     generation: u32,
     effects: Effects,
+    /// foca's gossip timer while it has no rumour to send: an idle node is not woken by it.
+    resting_gossip: Option<foca::Timer<Id>>,
     /// Until then, what the side that we yielded to tells us is not news to anybody.
     loading_until: Instant,
     /// Whom we yielded to last: where mates that have not come along are sent.
@@ -167,6 +169,7 @@ impl Node {
             engine: Engine::new(&parameters, directory),
             generation: 0,
             effects: Effects::default(),
+            resting_gossip: None,
             loading_until: now,
             winner: None,
             windows: Windows::new(),
@@ -199,7 +202,6 @@ impl Node {
         };
         node.output(Output::ResolveSeeds);
         node.schedule_seeds(now);
-        node.schedule.add(now + healing::RETRY_PERIOD, Timer::Heal);
         Ok(node)
     }
 
@@ -218,6 +220,7 @@ impl Node {
             Input::Timeout => self.handle_timeout(now),
         }
         self.flush_effects(now);
+        self.wake_gossip(now);
         #[cfg(debug_assertions)]
         self.check_mirror();
     }
@@ -370,6 +373,7 @@ impl Node {
         self.generation += 1;
         self.incarnation = 0;
         self.effects = Effects::default();
+        self.resting_gossip = None;
         let id = self.own_id();
         let parameters = parameters(&self.config, &self.name, id, self.rng.random());
         let mut directory = self.engine.directory(std::mem::take);

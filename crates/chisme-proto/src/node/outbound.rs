@@ -80,10 +80,25 @@ impl Node {
                 let after = self.suspicion_timeout();
                 self.schedule.add(now + after, Timer::Conclude { id, incarnation });
             }
+            timer @ SwimTimer::PeriodicGossip(_) if !self.engine.has_rumours() => {
+                self.resting_gossip = Some(timer);
+            }
             timer => {
                 let generation = self.generation;
                 self.schedule.add(now + after, Timer::Swim { generation, timer });
             }
+        }
+    }
+
+    /// A rumour came while foca's gossip timer was resting: it goes on, soon, and with the rumours
+    /// that come right after this one.
+    pub(super) fn wake_gossip(&mut self, now: Instant) {
+        if self.engine.has_rumours()
+            && let Some(timer) = self.resting_gossip.take()
+        {
+            let generation = self.generation;
+            let at = now + self.config.detector.gossip_period / 2;
+            self.schedule.add(at, Timer::Swim { generation, timer });
         }
     }
 

@@ -80,6 +80,10 @@ impl Schedule {
         Some(late)
     }
 
+    pub(super) fn has_healing(&self) -> bool {
+        self.queue.values().any(|timer| matches!(timer, Timer::Heal))
+    }
+
     /// Drops foca's timers of runs before `generation`.
     pub(super) fn forget_swim_before(&mut self, generation: u32) {
         self.queue.retain(

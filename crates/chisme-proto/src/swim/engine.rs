@@ -135,6 +135,11 @@ impl Engine {
         self.foca.gossip(effects)
     }
 
+    /// Whether there is anything that gossip would carry.
+    pub(crate) fn has_rumours(&self) -> bool {
+        self.foca.updates_backlog() > 0
+    }
+
     #[cfg(debug_assertions)]
     pub(crate) fn members(&self) -> impl Iterator<Item = &Member<Id>> {
         self.foca.iter_membership_state()

@@ -4,6 +4,8 @@
 //! handshakes or policy: what reaches foca has passed `filter` before.
 
 mod engine;
+#[cfg(test)]
+mod golden;
 mod id;
 mod packet;
 

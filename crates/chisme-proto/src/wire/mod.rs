@@ -3,6 +3,10 @@
 //! This module knows the shape of every section, nothing of when it is sent. See PROTOCOL.md.
 
 mod codec;
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+pub(crate) mod golden;
 mod sections;
 
 pub(crate) use codec::{Malformed, decode_all, decode_prefix, encode};
@@ -75,7 +79,7 @@ mod tag {
 pub(crate) const SECTION_HEADER_LEN: usize = 3;
 
 /// What a datagram says, besides who sends it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Body<'a> {
     Hello(Hello),
     HelloAck(Ack),

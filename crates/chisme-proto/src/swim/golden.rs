@@ -1,0 +1,152 @@
+//! Golden vectors of SWIM packets: every message, an update, and a whole packet as foca makes it.
+
+use std::net::SocketAddr;
+
+use foca::{Header, Member, Message as Foca, State};
+
+use super::engine::{Effects, Engine, Parameters};
+use super::id::{DIRECTORY_SELF, Directory, Id, Index};
+use super::packet::{LEFT, Message, Packet, PeerRef, encode_header, encode_updates};
+use crate::identity::NameHash;
+use crate::wire::golden::{addr, check, hex, name};
+use crate::{Detector, Endpoints, Life, Session};
+
+const FIXTURE: &str = include_str!("golden.txt");
+const SESSION: u64 = 0x0102_0304_0506_0708;
+
+fn id(text: &str, session: u64, life: u16, index: u32) -> Id {
+    Id::new(NameHash::of(&name(text)), Session::from_u64(session), Life(life), Index(index))
+}
+
+/// This node is `n1@host`; `n2` is known at an IPv4 address, `n3` at both families.
+fn directory() -> Directory {
+    let mut directory = Directory::default();
+    let mut both = Endpoints::one(addr("10.0.0.3:4747"));
+    both.set("[2001:db8::3]:4747".parse::<SocketAddr>().expect("an address"));
+    directory.set(own(), &name("n1@host"), &Endpoints::one(addr("10.0.0.1:4747")));
+    directory.set(n2(), &name("n2@host"), &Endpoints::one(addr("10.0.0.2:4747")));
+    directory.set(n3(), &name("n3@host"), &both);
+    directory
+}
+
+fn own() -> Id {
+    id("n1@host", SESSION, 0, DIRECTORY_SELF.0)
+}
+
+fn n2() -> Id {
+    id("n2@host", SESSION + 1, 1, 1)
+}
+
+fn n3() -> Id {
+    id("n3@host", SESSION + 2, 300, 2)
+}
+
+#[test]
+fn every_message() {
+    let about = PeerRef { hash: n3().hash, session: n3().session, life: n3().life };
+    let rows = [
+        ("ping", Foca::Ping(9), Message::Ping(9)),
+        ("ack", Foca::Ack(250), Message::Ack(250)),
+        ("ping req", Foca::PingReq { target: n3(), probe_number: 9 }, Message::PingReq(about, 9)),
+        (
+            "indirect ping",
+            Foca::IndirectPing { origin: n3(), probe_number: 9 },
+            Message::IndirectPing(about, 9),
+        ),
+        (
+            "indirect ack",
+            Foca::IndirectAck { target: n3(), probe_number: 9 },
+            Message::IndirectAck(about, 9),
+        ),
+        (
+            "forwarded ack",
+            Foca::ForwardedAck { origin: n3(), probe_number: 9 },
+            Message::ForwardedAck(about, 9),
+        ),
+        ("announce", Foca::Announce, Message::Announce),
+        ("feed", Foca::Feed, Message::Feed),
+        ("gossip", Foca::Gossip, Message::Gossip),
+    ];
+    for (name, message, expected) in rows {
+        let header = Header { src: own(), src_incarnation: 300, dst: n2(), message };
+        let mut bytes = Vec::new();
+        encode_header(&header, &mut bytes);
+        check(FIXTURE, name, &hex(&bytes));
+        let packet = Packet::parse(&bytes).expect("well formed");
+        assert_eq!((packet.src_incarnation, packet.dst_life), (300, n2().life));
+        assert_eq!((packet.message, packet.updates.len()), (expected, 0));
+    }
+}
+
+#[test]
+fn updates() {
+    let members = [
+        Member::new(n2(), 3, State::Alive),
+        Member::new(n3(), 251, State::Suspect),
+        Member::new(n2(), LEFT, State::Down),
+    ];
+    let bytes = encode_updates(300, n2().life, &members, &directory());
+    check(FIXTURE, "tell, with three updates", &hex(&bytes));
+
+    let packet = Packet::parse(&bytes).expect("well formed");
+    assert_eq!(packet.message, Message::Tell);
+    let read = packet.updates.iter().map(|update| {
+        let id = (update.hash(), update.session, update.life);
+        (id, update.incarnation, update.swim_state())
+    });
+    let sent = members.iter().map(|member| {
+        let id = member.id();
+        let id = (NameHash::from_words(id.hash), id.session, id.life);
+        (id, member.incarnation(), member.state())
+    });
+    assert_eq!(read.collect::<Vec<_>>(), sent.collect::<Vec<_>>());
+    assert_eq!(
+        packet.updates[1].endpoints.v6.map(SocketAddr::V6),
+        Some(addr("[2001:db8::3]:4747"))
+    );
+
+    // The updates of a packet are the encodings of `Update`, one behind the other.
+    let mut again = bytes[..7].to_vec();
+    for update in &packet.updates {
+        crate::wire::encode(update, &mut again);
+    }
+    assert_eq!(again, bytes);
+}
+
+#[test]
+fn what_foca_writes_is_framed_as_written_down() {
+    let parameters =
+        Parameters { id: own(), detector: Detector::default(), max_packet: 1_000, seed: [7; 32] };
+    let mut engine = Engine::new(&parameters, directory());
+    let mut effects = Effects::default();
+    let mut apply = |id| {
+        engine.apply(Member::new(id, 0, State::Alive), true, &mut effects).expect("taken over");
+    };
+    apply(n2());
+    apply(n3());
+    let mut effects = Effects::default();
+    let ping = Header { src: n2(), src_incarnation: 4, dst: own(), message: Foca::Ping(9) };
+    engine.handle_packet(ping, &mut effects).expect("handled");
+    let [(to, bytes)] = &effects.sends[..] else { panic!("one Ack: {effects:?}") };
+    assert_eq!(*to, n2());
+    check(FIXTURE, "ack, with what foca piggybacks", &hex(bytes));
+    let packet = Packet::parse(bytes).expect("well formed");
+    assert_eq!(packet.message, Message::Ack(9));
+    assert!(packet.updates.iter().any(|update| update.name == name("n3@host")));
+}
+
+#[test]
+fn a_node_that_leaves_says_so_by_the_last_incarnation() {
+    let parameters =
+        Parameters { id: own(), detector: Detector::default(), max_packet: 1_000, seed: [7; 32] };
+    let mut engine = Engine::new(&parameters, directory());
+    let mut effects = Effects::default();
+    engine.apply(Member::new(n2(), 0, State::Alive), false, &mut effects).expect("taken over");
+    engine.leave(&mut effects).expect("left");
+    let (_, bytes) = effects.sends.last().expect("somebody is told");
+    check(FIXTURE, "goodbye", &hex(bytes));
+    let packet = Packet::parse(bytes).expect("well formed");
+    let own = packet.updates.iter().find(|update| update.name == name("n1@host"));
+    let own = own.expect("its own Down");
+    assert_eq!((own.incarnation, own.swim_state()), (LEFT, State::Down));
+}
