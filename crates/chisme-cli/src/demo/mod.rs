@@ -45,7 +45,7 @@ async fn show() -> anyhow::Result<ExitCode> {
     stage.clear().await;
     ended.map_err(|error| match fallen.as_slice() {
         [] => error,
-        fallen => error.context(fallen.join("\n")),
+        fallen => anyhow::anyhow!("{error:#}\n{}", fallen.join("\n")),
     })
 }
 
