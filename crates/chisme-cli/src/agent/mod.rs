@@ -51,6 +51,7 @@ pub(crate) struct Told {
 
 /// Checks everything, then runs a node until it leaves. Nothing starts if anything is wrong.
 pub(crate) fn run(args: AgentArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    crate::demo::die_with_the_demo();
     let told = Told { args, matches: matches.clone() };
     let settings = Settings::resolve(&told.args, &told.matches, &Surroundings::read())?;
     let filter = logs::filter(settings.log.as_ref())?;

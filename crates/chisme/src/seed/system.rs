@@ -2,8 +2,9 @@
 //!
 //! It knows files and how hickory is set up; what is asked and what an answer means it does not.
 
+use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -27,6 +28,7 @@ const RESOLVER_FILE: &str = "/etc/resolv.conf";
 /// The name servers and the hosts file.
 pub(super) struct System {
     nameservers: Vec<SocketAddr>,
+    hosts_path: PathBuf,
     resolver: Mutex<Option<Kept<TokioResolver>>>,
     hosts: Mutex<Option<Kept<Hosts>>>,
 }
@@ -42,6 +44,7 @@ impl System {
     pub(super) fn new(nameservers: &[SocketAddr]) -> Self {
         Self {
             nameservers: nameservers.to_vec(),
+            hosts_path: PathBuf::from(HOSTS_FILE),
             resolver: Mutex::new(None),
             hosts: Mutex::new(None),
         }
@@ -50,8 +53,13 @@ impl System {
     /// The addresses that the hosts file has for `host`.
     pub(super) fn hosts_file(&self, host: &str) -> Vec<IpAddr> {
         let Ok(name) = host.parse::<Name>() else { return Vec::new() };
-        let read = || Ok(Hosts::from_system().unwrap_or_default());
-        let found = fresh(&self.hosts, HOSTS_FILE, read, |hosts| {
+        let read = || {
+            let mut hosts = Hosts::default();
+            // Without the file, or with half of it, DNS is asked.
+            _ = File::open(&self.hosts_path).and_then(|file| hosts.read_hosts_conf(file));
+            Ok(hosts)
+        };
+        let found = fresh(&self.hosts, &self.hosts_path, read, |hosts| {
             let lookup = |kind| hosts.lookup_static_host(&Query::query(name.clone(), kind));
             let found = [RecordType::A, RecordType::AAAA].map(lookup);
             let records = found.iter().flatten().flat_map(|lookup| lookup.answers());
@@ -70,18 +78,18 @@ impl System {
                 SeedError::Other(format!("no name server is configured ({error})"))
             })
         };
-        fresh(&self.resolver, RESOLVER_FILE, read, Clone::clone)
+        fresh(&self.resolver, Path::new(RESOLVER_FILE), read, Clone::clone)
     }
 }
 
 /// Looks at what is kept of `file`, and reads it before that if it has changed.
 fn fresh<T, R>(
     kept: &Mutex<Option<Kept<T>>>,
-    file: &str,
+    file: &Path,
     read: impl FnOnce() -> Result<T, SeedError>,
     look: impl FnOnce(&T) -> R,
 ) -> Result<R, SeedError> {
-    let modified = Path::new(file).metadata().and_then(|metadata| metadata.modified()).ok();
+    let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
     let current = match kept.take() {
         Some(current) if current.modified == modified => current,
@@ -118,38 +126,63 @@ fn build(nameservers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
 mod tests {
     use super::*;
 
+    /// A file that is gone after the test.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            Self(std::env::temp_dir().join(format!("chisme-{name}-{}", std::process::id())))
+        }
+
+        /// Two changes may share a time stamp: `age` tells them apart.
+        fn write(&self, text: &str, age: u64) {
+            std::fs::write(&self.0, text).expect("written");
+            let file = File::options().write(true).open(&self.0).expect("there");
+            file.set_modified(SystemTime::now() - Duration::from_secs(age)).expect("set");
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            _ = std::fs::remove_file(&self.0);
+        }
+    }
+
     #[test]
     fn what_is_kept_is_read_again_when_its_file_changes_and_only_then() {
-        let file = std::env::temp_dir().join(format!("chisme-fresh-{}", std::process::id()));
-        let path = file.to_str().expect("text");
+        let file = Scratch::new("fresh");
         let kept = Mutex::new(None);
-        let look = |reads: &mut u32| {
-            fresh(
-                &kept,
-                path,
-                || {
-                    *reads += 1;
-                    std::fs::read_to_string(path).map_err(|e| SeedError::Other(e.to_string()))
-                },
-                String::clone,
-            )
-        };
         let mut reads = 0;
-        assert!(look(&mut reads).is_err(), "not there yet");
-        for (n, text) in ["one", "two"].into_iter().enumerate() {
-            std::fs::write(path, text).expect("written");
-            let later = SystemTime::now() + Duration::from_secs(n as u64);
-            std::fs::File::options()
-                .write(true)
-                .open(path)
-                .expect("there")
-                .set_modified(later)
-                .expect("set");
-            assert_eq!(look(&mut reads).expect("read"), text);
-            assert_eq!(look(&mut reads).expect("kept"), text);
+        let mut look = || {
+            let read = || {
+                reads += 1;
+                std::fs::read_to_string(&file.0).map_err(|e| SeedError::Other(e.to_string()))
+            };
+            fresh(&kept, &file.0, read, String::clone)
+        };
+        assert!(look().is_err(), "not there yet");
+        for (text, age) in [("one", 20), ("two", 10)] {
+            file.write(text, age);
+            assert_eq!(look().as_deref(), Ok(text));
+            assert_eq!(look().as_deref(), Ok(text), "kept");
         }
-        std::fs::remove_file(path).expect("removed");
-        assert!(look(&mut reads).is_err(), "gone");
+        std::fs::remove_file(&file.0).expect("removed");
+        assert!(look().is_err(), "gone");
         assert_eq!(reads, 4);
+    }
+
+    #[test]
+    fn the_hosts_file_gives_both_families_and_its_changes_are_seen() {
+        let file = Scratch::new("hosts");
+        let system = System { hosts_path: file.0.clone(), ..System::new(&[]) };
+        let ips = |host: &str| {
+            system.hosts_file(host).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(ips("db"), [""; 0], "there is no file");
+        file.write("10.0.0.1 db db.example\nfd00::1 db\nnonsense\n", 20);
+        assert_eq!(ips("db"), ["10.0.0.1", "fd00::1"]);
+        assert_eq!(ips("DB.example."), ["10.0.0.1"]);
+        file.write("10.0.0.2 db\n", 10);
+        assert_eq!(ips("db"), ["10.0.0.2"]);
     }
 }
