@@ -17,12 +17,14 @@
 //!
 //! # Map
 //!
-//! `cluster` is the world and its verbs, `look` what can be asked of it; `host` is one machine with
+//! `cluster` is the world and its verbs, `drive` lets time pass in it, `look` is what can be asked of
+//! it; `host` is one machine with
 //! the process on it; `network` decides the fate of a datagram; `record` keeps what a process did;
 //! `view` checks each stream of events against the rules that users rely on; `replay` makes a
 //! failure repeatable.
 
 mod cluster;
+mod drive;
 mod host;
 mod look;
 mod network;
