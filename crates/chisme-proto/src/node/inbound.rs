@@ -206,7 +206,10 @@ impl Node {
                 Foca::IndirectAck { target: self.known(&peer)?, probe_number }
             }
             Message::ForwardedAck(peer, probe_number) => {
-                Foca::ForwardedAck { origin: self.known(&peer)?, probe_number }
+                // foca looks only at who forwards. A process may answer where another name is
+                // said to live; that does not make the other one alive.
+                let origin = self.known(&peer).filter(|origin| self.probing == Some(*origin))?;
+                Foca::ForwardedAck { origin, probe_number }
             }
             Message::Announce => Foca::Announce,
             Message::Feed => Foca::Feed,

@@ -98,6 +98,8 @@ pub struct Node {
     effects: Effects,
     /// foca's gossip timer while it has no rumour to send: an idle node is not woken by it.
     resting_gossip: Option<foca::Timer<Id>>,
+    /// Whom foca probes, or probed last.
+    probing: Option<Id>,
     /// Until then, what the side that we yielded to tells us is not news to anybody.
     loading_until: Instant,
     /// Whom we yielded to last: where mates that have not come along are sent.
@@ -170,6 +172,7 @@ impl Node {
             generation: 0,
             effects: Effects::default(),
             resting_gossip: None,
+            probing: None,
             loading_until: now,
             winner: None,
             windows: Windows::new(),

@@ -113,6 +113,7 @@ impl Node {
         match note {
             Note::ProbeStarted(id) => {
                 self.counters.probes_sent += 1;
+                self.probing = Some(id);
                 if let Some(entry) = self.table.at_mut(id.index) {
                     entry.probed_incarnation = entry.held.map_or(0, |held| held.incarnation);
                 }
