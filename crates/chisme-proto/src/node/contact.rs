@@ -472,9 +472,10 @@ impl Node {
 
     /// Knocks at a member where it says it lives, to find out how it and we hold each other. Not
     /// where its datagram came from: whoever redirects one must not have us write to a stranger.
-    pub(super) fn greet(&mut self, id: &Id, now: Instant) {
-        let endpoints = self.table.at(id.index).map(|entry| entry.endpoints);
-        if let Some(endpoints) = endpoints
+    pub(super) fn greet(&mut self, peer: &Peer, id: &Id, now: Instant) {
+        let held = self.table.at(id.index).map(|entry| entry.endpoints);
+        let says = Some(peer.sender.endpoints).filter(|endpoints| !endpoints.is_empty());
+        if let Some(endpoints) = says.or(held)
             && self.may_nudge(id, now)
         {
             self.greet_endpoints(&endpoints, now);

@@ -56,7 +56,7 @@ impl Node {
         }
         if let Some(entry) = self.table.find(peer.hash) {
             let (id, carried) = (entry.id, entry.carried_until.is_some());
-            if age < id.age() {
+            if age.0 < id.session {
                 self.nudge_older(peer, now);
                 return None;
             }
@@ -64,11 +64,15 @@ impl Node {
                 self.introduce_winner(&id, now);
                 return None;
             }
-            // Held Down: first it is decided who gives way.
-            if age == id.age() && entry.is_gone() {
+            // Held Down: first it is decided who gives way. A life that it never had may have been
+            // made up.
+            if age <= id.age() && entry.is_gone() {
                 if !entry.has_left() {
-                    self.greet(&id, now);
+                    self.greet(peer, &id, now);
                 }
+                return None;
+            }
+            if age < id.age() {
                 return None;
             }
         }
@@ -188,7 +192,7 @@ impl Node {
             State::Down => {
                 self.counters.updates_withheld += 1;
                 if let Some(accuser) = accuser {
-                    self.greet(&accuser, now);
+                    self.greet(by, &accuser, now);
                 }
             }
             State::Suspect if held.incarnation < self.incarnation => {
