@@ -129,7 +129,7 @@ struct Window {
 
 impl Window {
     fn accept(&mut self, Sequence(number): Sequence) -> Verdict {
-        if number == 0 || number + WINDOW_BITS <= self.highest {
+        if number == 0 || self.highest.saturating_sub(number) >= WINDOW_BITS {
             return Verdict::Replayed;
         }
         if number > self.highest {
@@ -248,6 +248,16 @@ mod tests {
         }
         let newcomer = name(many);
         assert_eq!(windows.accept(newcomer, session(9), Sequence(1), true), Verdict::Fresh);
+    }
+
+    #[test]
+    fn the_last_numbers_there_are_do_no_harm() {
+        let mut windows = Windows::new();
+        let mut accept = |n| windows.accept(name(1), session(1), Sequence(n), false);
+        assert_eq!(accept(u64::MAX), Verdict::Fresh);
+        assert_eq!(accept(u64::MAX), Verdict::Replayed);
+        assert_eq!(accept(u64::MAX - 1), Verdict::Fresh);
+        assert_eq!(accept(1), Verdict::Replayed);
     }
 
     #[test]
