@@ -21,7 +21,8 @@ pub struct Config {
     /// Whether the advertised endpoint was guessed: it is then corrected by what the first contact
     /// says it sees, as long as the guess is a loopback address or missing.
     pub endpoint_is_guess: bool,
-    /// The most members that the node remembers, itself and tombstones aside. Default 65,536.
+    /// The most members that the node holds up, itself aside; tombstones have a bound of their own.
+    /// Default 65,536.
     pub max_members: usize,
 }
 

@@ -113,6 +113,15 @@ impl Windows {
         }
     }
 
+    /// Gives up the windows of all names but these.
+    pub(crate) fn keep_only(&mut self, wanted: impl Fn(NameHash) -> bool) {
+        let unwanted: Vec<NameHash> =
+            self.names.keys().copied().filter(|&name| !wanted(name)).collect();
+        for name in unwanted {
+            self.forget(name);
+        }
+    }
+
     /// Names with a window.
     pub(crate) fn len(&self) -> usize {
         self.names.len()

@@ -1,6 +1,6 @@
 //! Knocking at addresses: Hello, Proof, and what comes of them; seeds, `connect` and `ping`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -250,6 +250,15 @@ impl Node {
             attempt.stage = Stage::Proof { peer, challenge, was_up };
         }
         self.restart_attempt(ack.nonce, now);
+    }
+
+    /// Those who have answered a Hello of ours and not yet our Proof.
+    pub(super) fn meeting(&self) -> BTreeSet<NameHash> {
+        let peer = |attempt: &Attempt| match &attempt.stage {
+            Stage::Proof { peer, .. } => Some(peer.hash),
+            Stage::Hello => None,
+        };
+        self.attempts.values().filter_map(peer).collect()
     }
 
     /// Why we would not join this peer, whatever it thinks of us.

@@ -282,7 +282,7 @@ impl Node {
         NodeStatus {
             counters: self.counters.clone(),
             live: self.live(),
-            tombstones: self.table.gone(),
+            tombstones: self.table.departed(),
             windows: self.windows.len(),
         }
     }
