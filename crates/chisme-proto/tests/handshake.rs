@@ -79,6 +79,30 @@ fn the_first_datagram_of_a_node_is_a_hello_of_448_bytes() {
 }
 
 #[test]
+fn an_address_that_led_back_to_us_is_tried_again_later() {
+    let mut node = node(1);
+    drain(&mut node);
+    let balancer = Contact { addr: addr(9), expect: None };
+    let mut hellos = |secs: u64| {
+        let now = Instant::from_nanos(secs * 1_000_000_000);
+        while node.poll_timeout().is_some_and(|due| due <= now) {
+            node.handle_input(Input::Timeout, now);
+        }
+        drain(&mut node);
+        node.handle_input(Input::SeedsResolved(vec![balancer.clone()]), now);
+        let (hello, _) = drain(&mut node);
+        // It leads to the node itself, and so does the answer.
+        let mut back = hello.clone();
+        while let Some(bytes) = back.pop() {
+            node.handle_input(Input::Datagram { from: addr(9), bytes: &bytes }, now);
+            back.extend(drain(&mut node).0);
+        }
+        hello.len()
+    };
+    assert_eq!([1, 2, 20, 32, 33].map(&mut hellos), [1, 0, 0, 1, 0]);
+}
+
+#[test]
 fn a_handshake_goes_as_it_is_drawn() {
     let mut nodes = [asker(), node(2)];
     let mut seen = Vec::new();

@@ -35,6 +35,10 @@ const MAX_REQUESTS: usize = 64;
 /// The most addresses that are remembered as our own.
 const MAX_OWN_ADDRESSES: usize = 64;
 
+/// For so long an address that led back to us is no seed. Behind a balancer it leads to another
+/// node next time.
+const OWN_ADDRESS_REST: Duration = Duration::from_secs(30);
+
 /// How many seeds a node that is alone, or has company, greets after one look-up.
 const SEEDS_ALONE: usize = 8;
 const SEEDS_IN_COMPANY: usize = 3;
@@ -215,8 +219,9 @@ impl Node {
         }
         let (addr, why, expect) = (attempt.addr, attempt.why, attempt.expect.clone());
         if peer.session == self.session && peer.hash == self.hash {
+            self.own_addresses.retain(|_, until| *until > now);
             if self.own_addresses.len() < MAX_OWN_ADDRESSES {
-                self.own_addresses.insert(addr);
+                self.own_addresses.insert(addr, now + OWN_ADDRESS_REST);
             }
             return self.end_attempt(ack.nonce, ContactResult::Ourselves, now);
         }
@@ -307,7 +312,6 @@ impl Node {
     fn set_endpoints(&mut self, addr: Option<SocketAddr>) {
         if let Some(addr) = addr {
             self.endpoints.set(addr);
-            self.own_addresses.insert(addr);
         }
         let (id, name, endpoints) = (self.own_id(), self.name.clone(), self.endpoints);
         self.engine.directory(|directory| directory.set(id, &name, &endpoints));
@@ -418,7 +422,8 @@ impl Node {
             .seeds
             .iter()
             .map(|contact| canonical(contact.addr))
-            .filter(|addr| !self.own_addresses.contains(addr))
+            .filter(|&addr| !self.endpoints.contains(addr))
+            .filter(|addr| self.own_addresses.get(addr).is_none_or(|&until| until <= now))
             .filter(|&addr| !self.table.iter().any(|e| e.is_up() && e.endpoints.contains(addr)))
             .collect();
         unseen.shuffle(&mut self.rng);
