@@ -301,8 +301,9 @@ impl Node {
         let current = self.endpoints.of_family(observed);
         let wrong =
             current.is_none_or(|addr| addr.ip().is_loopback() != observed.ip().is_loopback());
-        // A loopback observer tells nothing to a node that has a real address.
-        let better = current.is_none() || !observed.ip().is_loopback();
+        // A loopback observer tells nothing to a node that has a real address, of either family.
+        let better = !observed.ip().is_loopback()
+            || self.endpoints.iter().all(|addr| addr.ip().is_loopback());
         if self.config.endpoint_is_guess && is_usable(observed) && wrong && better {
             self.set_endpoints(Some(observed));
         }
@@ -441,7 +442,7 @@ impl Node {
             cadence.in_company
         } else {
             let wait = self.seed_wait;
-            self.seed_wait = (wait * 2).min(cadence.alone_max);
+            self.seed_wait = wait.saturating_mul(2).min(cadence.alone_max);
             wait
         };
         let at = now + self.jittered(wait);

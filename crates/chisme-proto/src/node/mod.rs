@@ -396,7 +396,7 @@ impl Node {
 
     /// A duration spread evenly by a quarter either way.
     fn jittered(&mut self, around: std::time::Duration) -> std::time::Duration {
-        around * self.rng.random_range(75..=125) / 100
+        around.saturating_mul(self.rng.random_range(75..=125)) / 100
     }
 }
 
