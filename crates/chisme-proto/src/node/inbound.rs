@@ -70,9 +70,10 @@ impl Node {
         let hash = NameHash::of(&parsed.sender.name);
         let peer = Peer { from, hash, session: header.sender, sender: parsed.sender };
         self.check_replay(&header, &peer, &parsed.body, bytes, now)?;
-        self.counters.datagrams_accepted += 1;
         self.counters.unknown_sections += u64::from(parsed.unknown_sections);
-        self.dispatch(peer, parsed.body, bytes.len(), now)
+        self.dispatch(peer, parsed.body, bytes.len(), now)?;
+        self.counters.datagrams_accepted += 1;
+        Ok(())
     }
 
     fn check_addressee(&self, header: &Header, kind: Kind) -> Result<(), Rejection> {
