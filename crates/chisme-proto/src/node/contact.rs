@@ -8,7 +8,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use super::inbound::Peer;
-use super::{Node, Timer, bounded_seeds};
+use super::{Node, Phase, Timer, bounded_seeds};
 use crate::identity::{NameHash, canonical, is_usable};
 use crate::swim::Id;
 use crate::wire::{
@@ -140,8 +140,12 @@ impl Node {
         nonce
     }
 
-    /// Knocks at an address for seeding or healing, unless that is under way or there are too many.
+    /// Knocks at an address for seeding or healing, unless that is under way, there are too many, or
+    /// this node leaves.
     pub(super) fn knock_quietly(&mut self, addr: SocketAddr, why: Why, now: Instant) {
+        if !matches!(self.phase, Phase::Running) {
+            return;
+        }
         let under_way = self.attempts.values().any(|attempt| attempt.addr == addr);
         if !under_way && self.attempts.len() < MAX_BACKGROUND_ATTEMPTS && is_usable(addr) {
             self.knock(addr, None, why, now);
