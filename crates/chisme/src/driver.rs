@@ -180,6 +180,8 @@ impl Driver {
                 }
                 Output::Stopped(reason) => {
                     self.publish(std::mem::take(&mut events));
+                    // No snapshot contains it.
+                    self.state.version += 1;
                     self.publish_event(Event::Stopped(reason));
                     self.publisher.stopped.send_replace(Some(reason));
                 }
@@ -226,8 +228,8 @@ impl Driver {
     }
 
     fn publish_event(&mut self, event: Event) {
-        let version = self.state.version.max(1);
         // Nobody may be listening.
+        let version = self.state.version;
         let _ = self.publisher.events.send(Versioned { version, event });
     }
 

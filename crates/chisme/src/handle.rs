@@ -177,8 +177,9 @@ impl Cluster {
         Events::new(self.wires.events.resubscribe(), self.wires.snapshots.clone())
     }
 
-    /// Contacts what `seed` stands for and waits for the answers, at most some five seconds after
-    /// the look-up. The grammar is that of [`Seed`].
+    /// Contacts what `seed` stands for and waits for the answers. An address that is silent is given
+    /// up three seconds after the look-up, one that answers and then falls silent after eight; where
+    /// a sibling on the same host is asked next, that comes on top. The grammar is that of [`Seed`].
     ///
     /// # Errors
     /// [`ConnectError`] if there was nothing to contact. That nobody answered is in the report.

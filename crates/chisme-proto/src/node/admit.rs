@@ -169,7 +169,7 @@ impl Node {
             return Some(Refusal::SessionTooFar { name: name.clone() });
         }
         let stranger = self.table.find(peer.hash).is_none();
-        (stranger && self.table.len() >= self.config.max_members)
+        (stranger && self.table.up() >= self.config.max_members)
             .then(|| Refusal::Full { by: self.name.clone() })
     }
 

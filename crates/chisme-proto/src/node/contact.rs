@@ -1,6 +1,6 @@
 //! Knocking at addresses: Hello, Proof, and what comes of them; seeds, `connect` and `ping`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use super::inbound::Peer;
-use super::{Node, Timer, bounded_seeds};
+use super::{Node, Phase, Timer, bounded_seeds};
 use crate::identity::{NameHash, canonical, is_usable};
 use crate::swim::Id;
 use crate::wire::{
@@ -34,6 +34,10 @@ const MAX_REQUESTS: usize = 64;
 
 /// The most addresses that are remembered as our own.
 const MAX_OWN_ADDRESSES: usize = 64;
+
+/// For so long an address that led back to us is no seed. Behind a balancer it leads to another
+/// node next time.
+const OWN_ADDRESS_REST: Duration = Duration::from_secs(30);
 
 /// How many seeds a node that is alone, or has company, greets after one look-up.
 const SEEDS_ALONE: usize = 8;
@@ -136,8 +140,12 @@ impl Node {
         nonce
     }
 
-    /// Knocks at an address for seeding or healing, unless that is under way or there are too many.
+    /// Knocks at an address for seeding or healing, unless that is under way, there are too many, or
+    /// this node leaves.
     pub(super) fn knock_quietly(&mut self, addr: SocketAddr, why: Why, now: Instant) {
+        if !matches!(self.phase, Phase::Running) {
+            return;
+        }
         let under_way = self.attempts.values().any(|attempt| attempt.addr == addr);
         if !under_way && self.attempts.len() < MAX_BACKGROUND_ATTEMPTS && is_usable(addr) {
             self.knock(addr, None, why, now);
@@ -215,8 +223,9 @@ impl Node {
         }
         let (addr, why, expect) = (attempt.addr, attempt.why, attempt.expect.clone());
         if peer.session == self.session && peer.hash == self.hash {
+            self.own_addresses.retain(|_, until| *until > now);
             if self.own_addresses.len() < MAX_OWN_ADDRESSES {
-                self.own_addresses.insert(addr);
+                self.own_addresses.insert(addr, now + OWN_ADDRESS_REST);
             }
             return self.end_attempt(ack.nonce, ContactResult::Ourselves, now);
         }
@@ -250,6 +259,15 @@ impl Node {
             attempt.stage = Stage::Proof { peer, challenge, was_up };
         }
         self.restart_attempt(ack.nonce, now);
+    }
+
+    /// Those who have answered a Hello of ours and not yet our Proof.
+    pub(super) fn meeting(&self) -> BTreeSet<NameHash> {
+        let peer = |attempt: &Attempt| match &attempt.stage {
+            Stage::Proof { peer, .. } => Some(peer.hash),
+            Stage::Hello => None,
+        };
+        self.attempts.values().filter_map(peer).collect()
     }
 
     /// Why we would not join this peer, whatever it thinks of us.
@@ -287,8 +305,9 @@ impl Node {
         let current = self.endpoints.of_family(observed);
         let wrong =
             current.is_none_or(|addr| addr.ip().is_loopback() != observed.ip().is_loopback());
-        // A loopback observer tells nothing to a node that has a real address.
-        let better = current.is_none() || !observed.ip().is_loopback();
+        // A loopback observer tells nothing to a node that has a real address, of either family.
+        let better = !observed.ip().is_loopback()
+            || self.endpoints.iter().all(|addr| addr.ip().is_loopback());
         if self.config.endpoint_is_guess && is_usable(observed) && wrong && better {
             self.set_endpoints(Some(observed));
         }
@@ -298,7 +317,6 @@ impl Node {
     fn set_endpoints(&mut self, addr: Option<SocketAddr>) {
         if let Some(addr) = addr {
             self.endpoints.set(addr);
-            self.own_addresses.insert(addr);
         }
         let (id, name, endpoints) = (self.own_id(), self.name.clone(), self.endpoints);
         self.engine.directory(|directory| directory.set(id, &name, &endpoints));
@@ -409,7 +427,8 @@ impl Node {
             .seeds
             .iter()
             .map(|contact| canonical(contact.addr))
-            .filter(|addr| !self.own_addresses.contains(addr))
+            .filter(|&addr| !self.endpoints.contains(addr))
+            .filter(|addr| self.own_addresses.get(addr).is_none_or(|&until| until <= now))
             .filter(|&addr| !self.table.iter().any(|e| e.is_up() && e.endpoints.contains(addr)))
             .collect();
         unseen.shuffle(&mut self.rng);
@@ -427,7 +446,7 @@ impl Node {
             cadence.in_company
         } else {
             let wait = self.seed_wait;
-            self.seed_wait = (wait * 2).min(cadence.alone_max);
+            self.seed_wait = wait.saturating_mul(2).min(cadence.alone_max);
             wait
         };
         let at = now + self.jittered(wait);

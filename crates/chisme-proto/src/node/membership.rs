@@ -159,7 +159,7 @@ impl Node {
         }
         let id = match index {
             Some(index) => Id::new(claim.hash, claim.age.0, claim.age.1, index),
-            None if self.table.len() >= self.config.max_members => {
+            None if self.table.up() >= self.config.max_members => {
                 self.counters.members_turned_away += 1;
                 return None;
             }
@@ -257,7 +257,7 @@ impl Node {
             (false, true, _) if self.announce_wait > LONG_ANNOUNCE => self.announce_soon(now),
             _ => {}
         }
-        self.bury_within_bounds();
+        self.bury_within_bounds(now);
     }
 
     /// Tells the user of the difference between what it was shown of a member and what holds now.
@@ -312,8 +312,15 @@ impl Node {
     }
 
     /// Keeps at most max(256, live) tombstones.
-    fn bury_within_bounds(&mut self) {
-        while self.table.gone() > self.live().max(MIN_TOMBSTONES) {
+    fn bury_within_bounds(&mut self, now: Instant) {
+        let allowed = self.live().max(MIN_TOMBSTONES);
+        if self.table.not_up() <= allowed {
+            return;
+        }
+        // What is not held while we learn the view of another side may come up at any moment.
+        let loading = now < self.loading_until;
+        let departed = if loading { self.table.gone() } else { self.table.departed() };
+        for _ in allowed..departed {
             let Some(id) = self.table.oldest_tombstone() else { return };
             self.forget(&id);
             self.counters.tombstones_forgotten += 1;

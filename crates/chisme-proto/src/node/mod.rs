@@ -15,7 +15,7 @@ mod membership;
 mod outbound;
 mod schedule;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use rand::rngs::ChaCha8Rng;
@@ -118,8 +118,8 @@ pub struct Node {
     disputes: BTreeMap<NameHash, Dispute>,
     siblings: Vec<Sibling>,
     seeds: Vec<Contact>,
-    /// Addresses that turned out to lead back to us.
-    own_addresses: BTreeSet<SocketAddr>,
+    /// Addresses that turned out to lead back to us, each until it is tried again.
+    own_addresses: BTreeMap<SocketAddr, Instant>,
     /// The last wait between two look-ups of a node that sees nobody.
     seed_wait: std::time::Duration,
     /// The last wait between two Announces, and whether the view grew since.
@@ -191,7 +191,7 @@ impl Node {
             disputes: BTreeMap::new(),
             siblings: Vec::new(),
             seeds: Vec::new(),
-            own_addresses: identity.endpoints.iter().collect(),
+            own_addresses: BTreeMap::new(),
             seed_wait: config.seeds.alone_min,
             announce_wait: membership::FIRST_ANNOUNCE,
             view_grew: false,
@@ -282,7 +282,7 @@ impl Node {
         NodeStatus {
             counters: self.counters.clone(),
             live: self.live(),
-            tombstones: self.table.gone(),
+            tombstones: self.table.departed(),
             windows: self.windows.len(),
         }
     }
@@ -396,7 +396,7 @@ impl Node {
 
     /// A duration spread evenly by a quarter either way.
     fn jittered(&mut self, around: std::time::Duration) -> std::time::Duration {
-        around * self.rng.random_range(75..=125) / 100
+        around.saturating_mul(self.rng.random_range(75..=125)) / 100
     }
 }
 
