@@ -134,6 +134,8 @@ pub struct Status {
     pub seeds: Vec<SeedStatus>,
     /// Datagrams that the kernel would not take.
     pub not_sent: u64,
+    /// Errors of the kernel while reading; reading rests for 10 ms after each.
+    pub not_received: u64,
     /// Datagrams that [`Cluster::block`] dropped.
     pub blocked: u64,
 }
@@ -250,8 +252,9 @@ impl Cluster {
     pub async fn status(&self) -> Result<Status, Stopped> {
         let (answer, status) = oneshot::channel();
         self.request(Request::Status { answer }).await?;
-        let DriverStatus { node, seeds, not_sent, blocked } = status.await.map_err(|_| Stopped)?;
-        Ok(Status { node, seeds: seeds.status(), not_sent, blocked })
+        let DriverStatus { node, seeds, not_sent, not_received, blocked } =
+            status.await.map_err(|_| Stopped)?;
+        Ok(Status { node, seeds: seeds.status(), not_sent, not_received, blocked })
     }
 
     /// Looks all seeds up now, instead of at the next moment of the cadence.

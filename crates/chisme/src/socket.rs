@@ -54,10 +54,21 @@ impl Sockets {
     }
 
     /// Reads one datagram, if one has arrived on any socket; of several sockets in turn.
-    pub(crate) fn try_receive(&mut self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing has arrived, or what the kernel says of a socket that is broken.
+    pub(crate) fn try_receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.turn = self.turn.wrapping_add(1);
         let (before, first) = self.all.split_at(self.turn % self.all.len().max(1));
-        first.iter().chain(before).find_map(|socket| socket.try_receive(buffer))
+        let mut last = io::Error::from(io::ErrorKind::WouldBlock);
+        for socket in first.iter().chain(before) {
+            match socket.try_receive(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => last = error,
+                arrived => return arrived,
+            }
+        }
+        Err(last)
     }
 
     /// Sends one datagram; false if the kernel would not take it.
@@ -93,15 +104,15 @@ impl Socket {
         Ok(Self { udp, local, dual_stack })
     }
 
-    fn try_receive(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+    fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         loop {
             match self.udp.try_recv_from(buffer) {
                 Ok((len, from)) => {
-                    return Some((len, SocketAddr::new(from.ip().to_canonical(), from.port())));
+                    return Ok((len, SocketAddr::new(from.ip().to_canonical(), from.port())));
                 }
                 // The kernel passes on what ICMP said of an earlier datagram: no reason to stop.
                 Err(error) if is_about_a_peer(&error) => {}
-                Err(_) => return None,
+                Err(error) => return Err(error),
             }
         }
     }

@@ -145,7 +145,7 @@ impl Node {
     fn have_proved(&mut self, peer: &Peer, now: Instant) {
         let member = self.table.find(peer.hash).filter(|entry| entry.is_up());
         if let Some(id) = member.map(|entry| entry.id).filter(|id| id.session == peer.session) {
-            self.greet(&id, now);
+            self.greet(peer, &id, now);
         }
     }
 

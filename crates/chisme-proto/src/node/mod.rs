@@ -1,8 +1,9 @@
 //! The node: where a datagram, a command or a timeout meets the parts of the protocol.
 //!
 //! One room per concern, all of them methods of [`Node`]: `inbound` judges datagrams, `outbound`
-//! seals them, `contact` knocks at addresses, `admit` lets newcomers in, `dispute` settles two
-//! holders of one name, `membership` keeps table and foca in step, `healing` mends partitions,
+//! seals them, `contact` knocks at addresses, for `request` (connect, ping), `seeding` and
+//! others, `admit` lets newcomers in, `dispute` settles two
+//! holders of one name, `membership` keeps table and foca in step, `shown` tells the user, `healing` mends partitions,
 //! `farewell` leaves.
 
 mod admit;
@@ -13,7 +14,11 @@ mod healing;
 mod inbound;
 mod membership;
 mod outbound;
+mod rejections;
+mod request;
 mod schedule;
+mod seeding;
+mod shown;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -37,10 +42,11 @@ use crate::{
 };
 
 use admit::{Admissions, HandshakeSecret};
-use contact::{Attempt, Request};
+use contact::Attempt;
 use dispute::Dispute;
 use farewell::Farewell;
-use membership::Rejections;
+use rejections::Rejections;
+use request::{Ping, Request};
 use schedule::{Schedule, Timer};
 
 /// The most outputs that wait for the driver; datagrams beyond it are dropped and counted.
@@ -113,7 +119,7 @@ pub struct Node {
 
     attempts: BTreeMap<Nonce, Attempt>,
     requests: BTreeMap<RequestId, Request>,
-    pings: BTreeMap<RequestId, contact::Ping>,
+    pings: BTreeMap<RequestId, Ping>,
     admissions: Admissions,
     disputes: BTreeMap<NameHash, Dispute>,
     siblings: Vec<Sibling>,
