@@ -4,7 +4,6 @@
 mod members;
 mod report;
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,6 +16,7 @@ pub(crate) use self::report::status;
 use crate::args::Target;
 use crate::control::client::Client;
 use crate::control::wire::EventLine;
+use crate::output::{complain, out, reader_gone};
 use crate::runtime::RuntimeDir;
 use crate::style;
 use crate::usage::UsageError;
@@ -35,13 +35,13 @@ pub(crate) async fn connect(peer: &str, target: &Target) -> anyhow::Result<ExitC
     let answer = agent(target)?.connect(peer).await?;
     for contact in &answer.contacts {
         if !matches!(contact.result.as_str(), "joined" | "already_known") {
-            eprintln!("{}: {}", contact.addr, contact.detail);
+            complain(&format!("{}: {}", contact.addr, contact.detail));
         }
     }
     if let Some(error) = &answer.error {
-        eprintln!("{peer}: {error}");
+        complain(&format!("{peer}: {error}"));
     } else if answer.contacts.is_empty() {
-        eprintln!("{peer}: no address to try");
+        complain(&format!("{peer}: no address to try"));
     }
     out(&format!("{}\n", answer.connected))?;
     Ok(if answer.connected { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -58,12 +58,19 @@ pub(crate) async fn nodes(target: &Target) -> anyhow::Result<ExitCode> {
 pub(crate) async fn events(json: bool, target: &Target) -> anyhow::Result<ExitCode> {
     let mut events = agent(target)?.events().await?;
     let colours = style::stdout_has_colours();
-    while let Some(event) = events.next().await? {
-        let line = if json { serde_json::to_string(&event)? } else { for_people(&event, colours) };
-        out(&format!("{line}\n"))?;
+    let follow = async {
+        while let Some(event) = events.next().await? {
+            let line =
+                if json { serde_json::to_string(&event)? } else { for_people(&event, colours) };
+            out(&format!("{line}\n"))?;
+        }
+        complain("the agent has stopped");
+        Ok(ExitCode::SUCCESS)
+    };
+    tokio::select! {
+        ended = follow => ended,
+        () = reader_gone() => Ok(ExitCode::SUCCESS),
     }
-    eprintln!("the agent has stopped");
-    Ok(ExitCode::SUCCESS)
 }
 
 /// `chisme ping`
@@ -76,7 +83,7 @@ pub(crate) async fn ping(name: &str, target: &Target) -> anyhow::Result<ExitCode
             Ok(ExitCode::SUCCESS)
         }
         None => {
-            eprintln!("{}", answer.error.as_deref().unwrap_or("no answer"));
+            complain(answer.error.as_deref().unwrap_or("no answer"));
             Ok(ExitCode::FAILURE)
         }
     }
@@ -104,17 +111,6 @@ pub(crate) async fn block(addrs: &[String], target: &Target) -> anyhow::Result<E
     let addrs = addrs.iter().map(parse).collect::<Result<_, _>>()?;
     agent(target)?.block(addrs).await?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Writes to stdout. A reader that has gone ends the command, quietly.
-pub(crate) fn out(text: &str) -> anyhow::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            std::process::exit(0);
-        }
-        other => Ok(other?),
-    }
 }
 
 fn for_people(event: &EventLine, colours: bool) -> String {

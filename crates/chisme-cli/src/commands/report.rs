@@ -4,10 +4,11 @@ use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{agent, out};
+use super::agent;
 use crate::agent::notices::WRONG_KEY_HINT;
 use crate::args::Target;
 use crate::control::wire::StatusReport;
+use crate::output::out;
 
 /// `chisme status`
 pub(crate) async fn status(json: bool, target: &Target) -> anyhow::Result<ExitCode> {
