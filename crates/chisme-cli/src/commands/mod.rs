@@ -25,13 +25,16 @@ use crate::usage::UsageError;
 pub(crate) fn agent(target: &Target) -> anyhow::Result<Client> {
     let empty = |text: &&str| !text.is_empty();
     let dir = target.runtime_dir.as_deref().filter(|dir| !dir.as_os_str().is_empty());
-    let dir = RuntimeDir::open(dir)?;
+    let dir = RuntimeDir::find(dir)?;
     Ok(Client::open(dir.select(target.node.as_deref().filter(empty))?))
 }
 
 /// `chisme connect`
 pub(crate) async fn connect(peer: &str, target: &Target) -> anyhow::Result<ExitCode> {
     peer.parse::<Seed>().map_err(|problem| UsageError::new(format!("PEER: {problem}")))?;
+    if peer == "none" {
+        return Err(UsageError::new("PEER: \"none\" stands for no seeds, it is no peer").into());
+    }
     let answer = agent(target)?.connect(peer).await?;
     for contact in &answer.contacts {
         if !matches!(contact.result.as_str(), "joined" | "already_known") {
@@ -39,7 +42,7 @@ pub(crate) async fn connect(peer: &str, target: &Target) -> anyhow::Result<ExitC
         }
     }
     if let Some(error) = &answer.error {
-        complain(&format!("{peer}: {error}"));
+        complain(error);
     } else if answer.contacts.is_empty() {
         complain(&format!("{peer}: no address to try"));
     }
