@@ -15,7 +15,7 @@ pub(crate) use self::members::members;
 pub(crate) use self::report::status;
 use crate::args::Target;
 use crate::control::client::Client;
-use crate::control::wire::EventLine;
+use crate::control::wire::{ContactRow, EventLine};
 use crate::output::{complain, out, reader_gone};
 use crate::runtime::RuntimeDir;
 use crate::style;
@@ -36,11 +36,7 @@ pub(crate) async fn connect(peer: &str, target: &Target) -> anyhow::Result<ExitC
         return Err(UsageError::new("PEER: \"none\" stands for no seeds, it is no peer").into());
     }
     let answer = agent(target)?.connect(peer).await?;
-    for contact in &answer.contacts {
-        if !matches!(contact.result.as_str(), "joined" | "already_known") {
-            complain(&format!("{}: {}", contact.addr, contact.detail));
-        }
-    }
+    reasons(&answer.contacts).iter().for_each(|line| complain(line));
     if let Some(error) = &answer.error {
         complain(error);
     } else if answer.contacts.is_empty() {
@@ -48,6 +44,30 @@ pub(crate) async fn connect(peer: &str, target: &Target) -> anyhow::Result<ExitC
     }
     out(&format!("{}\n", answer.connected))?;
     Ok(if answer.connected { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Why each address that led to no member did not, one line for all that share a reason.
+fn reasons(contacts: &[ContactRow]) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<SocketAddr>)> = Vec::new();
+    for contact in contacts {
+        if matches!(contact.result.as_str(), "joined" | "already_known") {
+            continue;
+        }
+        match reasons.iter_mut().find(|(detail, _)| *detail == contact.detail) {
+            Some((_, addrs)) => addrs.push(contact.addr),
+            None => reasons.push((&contact.detail, vec![contact.addr])),
+        }
+    }
+    let line = |(detail, addrs): (&str, Vec<SocketAddr>)| match addrs.as_slice() {
+        [first, others @ .., last] if others.len() > 1 => {
+            format!("{first} ... {last} ({} addresses): {detail}", addrs.len())
+        }
+        few => {
+            let few: Vec<String> = few.iter().map(ToString::to_string).collect();
+            format!("{}: {detail}", few.join(" "))
+        }
+    };
+    reasons.into_iter().map(line).collect()
 }
 
 /// `chisme nodes`
@@ -151,6 +171,23 @@ mod tests {
             "2025-11-24T16:00:00.123Z up n2@b 10.0.0.7:4747 (2 up)"
         );
         assert!(for_people(&event, true).contains("\x1b[32mup\x1b[0m"));
+    }
+
+    #[test]
+    fn a_reason_that_many_addresses_share_is_said_once() {
+        let row = |port: u16, result: &str, detail: &str| ContactRow {
+            addr: ([127, 0, 0, 1], port).into(),
+            result: result.to_owned(),
+            detail: detail.to_owned(),
+        };
+        let mut contacts: Vec<_> = (1..=5).map(|port| row(port, "no_answer", "silent")).collect();
+        contacts.insert(2, row(7, "ourselves", "leads back"));
+        contacts.push(row(8, "joined", "fine"));
+        assert_eq!(
+            reasons(&contacts),
+            ["127.0.0.1:1 ... 127.0.0.1:5 (5 addresses): silent", "127.0.0.1:7: leads back"]
+        );
+        assert_eq!(reasons(&contacts[..2]), ["127.0.0.1:1 127.0.0.1:2: silent"]);
     }
 
     #[test]
