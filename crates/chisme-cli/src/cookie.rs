@@ -129,8 +129,11 @@ pub(crate) fn make(output: Option<PathBuf>) -> anyhow::Result<PathBuf> {
         )?;
     let mut line: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     line.push('\n');
-    file.write_all(line.as_bytes())?;
-    file.sync_all()?;
+    if let Err(error) = file.write_all(line.as_bytes()).and_then(|()| file.sync_all()) {
+        // Half a cookie would be taken for one, and stand in the way of the next try.
+        _ = std::fs::remove_file(&path);
+        anyhow::bail!("cannot write {}: {}", tilde(&path), system(&error));
+    }
     Ok(path)
 }
 

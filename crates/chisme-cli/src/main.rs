@@ -2,7 +2,8 @@
 //!
 //! `args` is the command line; `settings`, `config_file`, `cookie` and `names` turn it into what an
 //! agent will do; `agent` does it; `runtime` is the directory in which agents and commands meet, and
-//! `control` what they say to each other; `commands` print. The protocol is in the library `chisme`.
+//! `control` what they say to each other; `commands` ask, `output` prints. The protocol is in the
+//! library `chisme`.
 
 mod agent;
 mod args;

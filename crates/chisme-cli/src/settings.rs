@@ -370,8 +370,11 @@ fn seeds(
         None => Setting { value: vec![DEFAULT_SEED.to_owned()], origin: Origin::Default },
     });
     if seeds.value.iter().any(|seed| seed == "none") {
-        if seeds.value.len() > 1 {
-            return Err(seeds.refuse("has `none` and others: `none` stands alone"));
+        if let Some(other) = seeds.value.iter().find(|seed| *seed != "none") {
+            return Err(UsageError::new(format!(
+                "{}: \"none\" stands alone, but {other:?} is given too",
+                seeds.origin
+            )));
         }
         return Ok(Setting { value: Vec::new(), origin: seeds.origin });
     }
