@@ -6,13 +6,26 @@ use std::time::SystemTime;
 use chisme::Event;
 use chisme::proto::Rejection;
 
-use crate::control::wire::{Notice, rfc3339};
+use crate::control::wire::{Notice, StatusReport, rfc3339};
 
 /// The most notices of one kind that are kept; the one that is longest ago goes first.
 const MAX_NOTICES_PER_KIND: usize = 8;
 
 /// The question that a node of another cookie or cluster should lead to.
 pub(crate) const WRONG_KEY_HINT: &str = "different cookie or cluster name?";
+
+/// Why a node may be alone although its seeds led to addresses; nothing if that is not so. Those of
+/// the node itself do not count.
+pub(crate) fn unanswered(report: &StatusReport) -> Option<String> {
+    let contacts = report.seeds.iter().flat_map(|seed| &seed.contacts);
+    let others = contacts.filter(|addr| !report.advertised.contains(addr)).count();
+    (report.up == 1 && others > 0).then(|| {
+        format!(
+            "alone: none of the addresses from the seeds has answered ({others}): nobody there yet, or a {}",
+            WRONG_KEY_HINT
+        )
+    })
+}
 
 /// The notices, latest last.
 #[derive(Debug, Default)]
