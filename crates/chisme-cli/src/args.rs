@@ -14,11 +14,11 @@ const TOP_HELP: &str = "\
 
 {usage-heading} {usage}
 
-Run:
+\x1b[1;4mRun:\x1b[0m
   agent        Run a node of a cluster in the foreground
   demo         Watch a cluster form from DNS, lose a node, be cut in two and heal
 
-Ask a running agent:
+\x1b[1;4mAsk a running agent:\x1b[0m
   connect      Connect to a peer; prints true or false
   nodes        The names of the other nodes
   members      The whole table: name, address, state, since when, address family
@@ -28,7 +28,7 @@ Ask a running agent:
   refresh      Ask the seeds now
   leave        Say goodbye to the cluster and stop the agent
 
-Set up:
+\x1b[1;4mSet up:\x1b[0m
   cookie       Make a strong cookie file
   completions  Print completions for a shell
 

@@ -97,6 +97,8 @@ pub(crate) fn describe(event: &Event) -> Option<Described> {
             let who = if *by_peer { "refused by" } else { "refused" };
             one("refused", format!("{who} {peer}: {reason}"))
         }
+        // Seen from the host that it runs on: that is how loopback looks, and no news.
+        Event::AddressMismatch { observed, .. } if observed.ip().is_loopback() => None,
         Event::AddressMismatch { name, advertised, observed } => one(
             "address_mismatch",
             format!(
@@ -142,6 +144,17 @@ mod tests {
             list[1].text,
             "datagrams from 10.0.0.7 failed authentication (unknown_key): different cookie or cluster name?"
         );
+    }
+
+    #[test]
+    fn a_neighbour_that_comes_by_loopback_is_no_news() {
+        let seen_at = |ip: [u8; 4]| Event::AddressMismatch {
+            name: "n1@a".parse().expect("valid"),
+            advertised: ([192, 0, 2, 2], 4747).into(),
+            observed: (ip, 4747).into(),
+        };
+        assert_eq!(describe(&seen_at([127, 0, 0, 1])), None);
+        assert!(describe(&seen_at([192, 0, 2, 9])).is_some());
     }
 
     #[test]

@@ -90,8 +90,12 @@ impl Screen {
         self.write(text, rows)
     }
 
-    /// Shows what an agent said.
+    /// Shows what an agent said: on a terminal the table does, and a hundred lines in a few seconds
+    /// would be in its way.
     pub(super) fn event(&mut self, line: &ViewLine, rows: &[Row]) -> io::Result<()> {
+        if self.live {
+            return self.write("", rows);
+        }
         let word = style::event(&line.event, self.colours);
         self.say(&format!("{}: {word} {}, {} up", line.node, line.peer, line.n), rows)
     }
