@@ -12,7 +12,9 @@ use rand::{RngExt, SeedableRng};
 use crate::drive::Happening;
 use crate::host::{Host, Setup, Waiting};
 use crate::network::{Datagram, Network};
+use crate::outcome::ProcessState;
 use crate::replay;
+use crate::story::Recorder;
 
 /// A cluster of nodes under virtual time. The same seed and the same calls give the same run.
 ///
@@ -33,6 +35,9 @@ pub struct Cluster {
     pub(crate) held: Vec<Datagram>,
     requests: u64,
     pub(crate) tape: Tape,
+    /// How many happenings the queue has given.
+    pub(crate) events: u64,
+    pub(crate) recorder: Option<Box<Recorder>>,
 }
 
 /// What was sent, as far as somebody asked for it.
@@ -83,6 +88,8 @@ impl Cluster {
             held: Vec::new(),
             requests: 0,
             tape: Tape::default(),
+            events: 0,
+            recorder: None,
         }
     }
 
@@ -135,6 +142,10 @@ impl Cluster {
         for &addr in &host.bound {
             self.owners.insert(addr, index);
         }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.name(index, &self.hosts[index].setup.name);
+        }
+        self.process_is(index, ProcessState::Running);
         self.drain(index);
     }
 
@@ -143,6 +154,7 @@ impl Cluster {
         let index = self.index(label);
         assert!(self.hosts[index].process.is_some(), "{label} does not run");
         self.hosts[index].end();
+        self.process_is(index, ProcessState::Crashed);
     }
 
     /// Crashes the process and starts another, with a new session, in the same moment.
@@ -264,6 +276,21 @@ impl Cluster {
         let datagram = Datagram { from, to, bytes: bytes.to_vec() };
         let delay = self.network.latency();
         self.schedule(self.now + delay, Happening::Arrive(datagram));
+    }
+
+    /// Writes down from now on who sees whom how, which processes run, and what is sent.
+    pub(crate) fn write_down(&mut self) {
+        self.recorder = Some(Box::default());
+    }
+
+    pub(crate) fn into_recorder(mut self) -> Recorder {
+        self.recorder.take().map_or_else(Recorder::default, |recorder| *recorder)
+    }
+
+    fn process_is(&mut self, index: usize, state: ProcessState) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.process(index, state, self.now);
+        }
     }
 
     /// Keeps every datagram that is sent from now on, for [`recorded`](Self::recorded).

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chisme_proto::{Contact, Input, Instant, Output};
 
 use crate::cluster::Cluster;
+use crate::dissect;
 use crate::millis;
 use crate::network::{Datagram, Fate};
 
@@ -38,6 +39,7 @@ impl Cluster {
                 break;
             }
             let happening = entry.remove();
+            self.events += 1;
             self.spins = if at == self.now { self.spins + 1 } else { 0 };
             self.now = at;
             self.happen(happening);
@@ -130,6 +132,11 @@ impl Cluster {
             Output::Event(event) => {
                 let verdict = record.view.apply(&event);
                 record.events.push((now, event));
+                if let Some(recorder) = &mut self.recorder
+                    && let Some((_, event)) = record.events.last()
+                {
+                    recorder.event(index, event, now);
+                }
                 if let Err(broken) = verdict {
                     self.fail(&format!("{}: {broken}", self.hosts[index].label));
                 }
@@ -151,6 +158,9 @@ impl Cluster {
 
     fn transmit(&mut self, index: usize, to: SocketAddr, bytes: Vec<u8>) {
         let Some(from) = self.hosts[index].source_for(to) else { return };
+        if let Some(recorder) = &mut self.recorder {
+            recorder.sent(dissect::kind(&bytes), bytes.len());
+        }
         self.tape.sent += 1;
         self.tape.digest.write(&self.now.as_nanos().to_be_bytes());
         self.tape.digest.write(to.to_string().as_bytes());

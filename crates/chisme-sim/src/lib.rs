@@ -24,12 +24,17 @@
 //! failure repeatable.
 
 mod cluster;
+pub mod dissect;
 mod drive;
 mod host;
 mod look;
 mod network;
+pub mod outcome;
 mod record;
 mod replay;
+mod run;
+pub mod scenario;
+mod story;
 mod view;
 
 pub use cluster::Cluster;
@@ -37,6 +42,7 @@ pub use host::Setup;
 pub use network::{Datagram, Network};
 pub use record::{Record, describe};
 pub use replay::seeds;
+pub use run::{Keep, run};
 
 use std::time::Duration;
 

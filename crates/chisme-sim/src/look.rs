@@ -152,6 +152,11 @@ impl Cluster {
         self.incomplete().is_none()
     }
 
+    /// Whose view is not complete, and what is missing or too much in it.
+    pub(crate) fn why_incomplete(&self) -> String {
+        self.incomplete().unwrap_or_else(|| "every view is complete".to_owned())
+    }
+
     /// The first node whose view is not complete.
     fn incomplete(&self) -> Option<String> {
         let running = || self.hosts.iter().filter_map(|h| Some((h, &h.process.as_ref()?.node)));
@@ -228,13 +233,23 @@ impl Cluster {
 
     /// Demands that nobody but `except` has reported a change after `since`.
     pub fn assert_quiet(&self, since: Instant, except: &[&str]) {
-        for label in self.running().iter().filter(|label| !except.contains(&label.as_str())) {
-            let changes = self.changes(label, since);
-            if !changes.is_empty() {
-                let shown = &changes[..changes.len().min(LISTED)];
-                self.fail(&format!("{label} reports {} changes: {shown:?}", changes.len()));
-            }
+        if let Some(noise) = self.noise(since, except) {
+            self.fail(&noise);
         }
+    }
+
+    /// Who has reported changes after `since`, and which.
+    pub(crate) fn noise_since(&self, since: Instant) -> Option<String> {
+        self.noise(since, &[])
+    }
+
+    fn noise(&self, since: Instant, except: &[&str]) -> Option<String> {
+        let labels = self.running().into_iter().filter(|label| !except.contains(&label.as_str()));
+        labels.map(|label| (self.changes(&label, since), label)).find_map(|(changes, label)| {
+            let shown = &changes[..changes.len().min(LISTED)];
+            (!changes.is_empty())
+                .then(|| format!("{label} reports {} changes: {shown:?}", changes.len()))
+        })
     }
 
     /// How often anybody who runs has reported this change after `since`.

@@ -1,0 +1,216 @@
+//! What came of one run: the verdict, the figures, and the story that reports draw.
+//!
+//! Plain data; how it comes about is in `run` and `check`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::scenario::DetectorMode;
+
+/// One run of a scenario with one seed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    pub scenario: String,
+    pub seed: u64,
+    /// The parameters of the grid.
+    pub point: BTreeMap<String, toml::Value>,
+    pub detector: DetectorMode,
+    pub verdict: Verdict,
+    /// What the scenario expects, each with what came.
+    pub expectations: Vec<Expectation>,
+    pub figures: Figures,
+    /// How often each thing happened that should happen at least once.
+    pub marks: BTreeMap<String, u64>,
+    /// The same for the same scenario and seed, on every machine and in every build.
+    pub hash: u64,
+    /// Happenings that the queue held: datagrams that arrived, timers, look-ups.
+    pub events: u64,
+    /// How long the run lasted inside, in seconds.
+    pub virtual_seconds: f64,
+    /// How it went, for reports; only if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub story: Option<Story>,
+}
+
+/// How a run ended. The worst of several counts: the order is that of the variants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", content = "cause", rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing is wrong.
+    Passed,
+    /// All is right, but a figure is not what the scenario expects.
+    Unexpected(String),
+    /// After the faults the views did not become right in time, or did not stay so.
+    NotLive(String),
+    /// A rule was broken that holds at every moment.
+    Unsafe(String),
+    /// The node panicked.
+    Crashed(String),
+    /// The scenario or the simulator is wrong, not the node: a fault never happened, for instance.
+    Harness(String),
+}
+
+impl Verdict {
+    /// The exit status of a command that ran it: 0 passed, 1 unexpected, 3 not live, 4 unsafe,
+    /// 5 crashed, 6 an error of the harness. (2 is for usage.)
+    pub const fn exit_status(&self) -> u8 {
+        match self {
+            Self::Passed => 0,
+            Self::Unexpected(_) => 1,
+            Self::NotLive(_) => 3,
+            Self::Unsafe(_) => 4,
+            Self::Crashed(_) => 5,
+            Self::Harness(_) => 6,
+        }
+    }
+
+    /// Why, in one line; none if it passed.
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Self::Passed => None,
+            Self::Unexpected(cause)
+            | Self::NotLive(cause)
+            | Self::Unsafe(cause)
+            | Self::Crashed(cause)
+            | Self::Harness(cause) => Some(cause),
+        }
+    }
+}
+
+/// One line of `[expect]`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Expectation {
+    /// The key: `detection.p99`.
+    pub what: String,
+    /// At most.
+    pub wanted: f64,
+    /// What came; none if there was nothing to measure.
+    pub got: Option<f64>,
+    /// Seconds, or nothing.
+    pub unit: &'static str,
+    pub met: bool,
+    /// The scenario says that the product misses it today.
+    pub known_miss: bool,
+}
+
+/// What was measured. Times are in seconds.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Figures {
+    /// From the last start to complete views.
+    pub formed: Option<f64>,
+    /// From the end of the last fault to right views.
+    pub converged: Option<f64>,
+    /// For each process that ended without a goodbye, and each observer: until its Down.
+    pub detections: Vec<Detection>,
+    /// Downs of members that were alive and within reach.
+    pub false_downs: u64,
+    pub downs: u64,
+    pub false_suspicions: u64,
+    /// New lives of nodes outside of all faults.
+    pub life_changes: u64,
+    /// Mean per node and second.
+    pub datagrams_per_second: f64,
+    pub bytes_per_second: f64,
+    /// Datagrams and bytes sent by kind of message.
+    pub sent: BTreeMap<String, Traffic>,
+}
+
+/// From the end of a process to the moment when an observer called it Down.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Detection {
+    pub observer: u32,
+    pub subject: u32,
+    pub seconds: f64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    pub datagrams: u64,
+    pub bytes: u64,
+}
+
+/// How a run went. Times are in seconds since its start, nodes are numbers.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Story {
+    /// The names of the nodes.
+    pub nodes: Vec<String>,
+    pub seconds: f64,
+    /// When faults could begin.
+    pub formed_at: Option<f64>,
+    /// When the last fault had ended.
+    pub faults_ended_at: f64,
+    /// Every change of every view.
+    pub changes: Vec<Change>,
+    /// Starts and ends of processes.
+    pub processes: Vec<ProcessChange>,
+    pub faults: Vec<Ribbon>,
+    /// What was sent in each `bucket` seconds, by kind.
+    pub bucket: f64,
+    pub traffic: BTreeMap<String, Vec<Traffic>>,
+    /// Pairs of live nodes that did not see each other, or saw a dead one up: when that changed.
+    pub missing: Vec<(f64, u64)>,
+    /// The datagrams of the window that was asked for.
+    pub flights: Vec<Flight>,
+}
+
+/// An observer changed its mind.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Change {
+    pub at: f64,
+    pub observer: u32,
+    pub subject: u32,
+    pub to: Seen,
+}
+
+/// How a member is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seen {
+    /// Not heard of, or the observer has just started.
+    Unknown,
+    Alive,
+    Suspect,
+    Down,
+    Left,
+}
+
+/// A process started, ended or stood still.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ProcessChange {
+    pub at: f64,
+    pub node: u32,
+    pub to: ProcessState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProcessState {
+    Running,
+    Frozen,
+    Crashed,
+    Left,
+    /// It stopped by itself: somebody else has its name.
+    Stopped,
+}
+
+/// A fault, as it is drawn.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ribbon {
+    pub from: f64,
+    pub to: f64,
+    pub label: String,
+    pub nodes: Vec<u32>,
+}
+
+/// A datagram on its way.
+#[derive(Clone, Debug, Serialize)]
+pub struct Flight {
+    pub sent: f64,
+    /// None if it was lost.
+    pub arrived: Option<f64>,
+    pub from: u32,
+    pub to: u32,
+    pub kind: String,
+    pub bytes: u32,
+}
