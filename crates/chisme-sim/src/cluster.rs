@@ -9,6 +9,7 @@ use chisme_proto::{Command, Contact, DEFAULT_PORT, Input, Instant, NodeName, Req
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
+use crate::check::Watch;
 use crate::drive::Happening;
 use crate::host::{Host, Setup, Waiting};
 use crate::network::{Datagram, Network};
@@ -38,6 +39,8 @@ pub struct Cluster {
     /// How many happenings the queue has given.
     pub(crate) events: u64,
     pub(crate) recorder: Option<Box<Recorder>>,
+    /// Set in the runs of scenarios: the rules that hold in each of them.
+    pub(crate) watch: Option<Box<Watch>>,
 }
 
 /// What was sent, as far as somebody asked for it.
@@ -90,6 +93,7 @@ impl Cluster {
             tape: Tape::default(),
             events: 0,
             recorder: None,
+            watch: None,
         }
     }
 

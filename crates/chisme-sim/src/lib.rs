@@ -23,8 +23,10 @@
 //! `view` checks each stream of events against the rules that users rely on; `replay` makes a
 //! failure repeatable.
 
+mod check;
 mod cluster;
 pub mod dissect;
+mod disturbance;
 mod drive;
 mod host;
 mod look;
