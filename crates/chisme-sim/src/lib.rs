@@ -24,7 +24,9 @@
 //! failure repeatable.
 
 mod check;
+mod clock;
 mod cluster;
+mod digest;
 pub mod dissect;
 mod disturbance;
 mod drive;
@@ -32,16 +34,18 @@ mod host;
 mod look;
 mod network;
 pub mod outcome;
+mod queue;
 mod record;
 mod replay;
 mod run;
 pub mod scenario;
 mod story;
+mod verbs;
 mod view;
 
 pub use cluster::Cluster;
 pub use host::Setup;
-pub use network::{Datagram, Network};
+pub use network::{Datagram, Deeds, Network, RuleId};
 pub use record::{Record, describe};
 pub use replay::seeds;
 pub use run::{Keep, run};
