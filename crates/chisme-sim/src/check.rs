@@ -1,29 +1,330 @@
-//! The rules that hold in every run of a scenario, watched while it goes.
+//! The rules that hold in every run of a scenario, watched while it goes, and what is counted.
 //!
-//! The world tells it what happens; it never changes anything. What must hold once the faults are
-//! over is judged in `run`.
+//! The world tells it what happens; it never changes anything. `rejection` and `bounds` below it
+//! look at one node at a time; what must hold once the faults are over is judged in `run`.
 
-use crate::cluster::Cluster;
-use crate::disturbance::{Disturbance, DisturbanceId, Disturbances};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chisme_proto::{Event, Instant, MemberView, NodeName, Session};
+
+use crate::bounds::Sizes;
+use crate::disturbance::{Disturbances, GRACE, before};
+use crate::outcome::{Detection, ProcessState};
+use crate::record::label;
 
 /// What watches a run.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     pub(crate) disturbances: Disturbances,
+    names: BTreeMap<NodeName, usize>,
+    /// By name, every process that ever bore it.
+    processes: Vec<Vec<Process>>,
+    /// By machine, its name and its present or last process.
+    present: Vec<Option<Place>>,
+    /// By machine, what is held against the bounds.
+    pub(crate) sizes: Vec<Sizes>,
+    pub(crate) tally: Tally,
+    /// Datagrams looked at for what a rejection may have changed.
+    pub(crate) looked: u64,
+    stop: Option<Arc<AtomicBool>>,
 }
 
-impl Cluster {
-    /// Says that something is done to machines from now on. Without a watch it is of no account.
-    pub(crate) fn disturb(&mut self, disturbance: Disturbance) -> Option<DisturbanceId> {
-        let now = self.now;
-        self.watch.as_mut().map(|watch| watch.disturbances.begin(disturbance, now))
+/// One run of a process, among those of its name.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    name: usize,
+    process: usize,
+}
+
+/// One run of a process.
+#[derive(Debug)]
+struct Process {
+    machine: usize,
+    /// A process goes above a newer session of its name, so that it may have had several.
+    sessions: Vec<Session>,
+    started: Instant,
+    leaving: bool,
+    ended: Option<(Instant, ProcessState)>,
+    /// Living observers that show it up.
+    holders: usize,
+    /// When the last of them knew of its end.
+    buried: Option<Instant>,
+    first_suspicion: bool,
+    first_down: bool,
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) downs: u64,
+    pub(crate) false_downs: u64,
+    pub(crate) false_suspicions: u64,
+    pub(crate) life_changes: u64,
+    pub(crate) detections: Vec<Detection>,
+    /// Per process that ended without a goodbye: until anybody suspected it, and called it Down.
+    pub(crate) first_suspicions: Vec<f64>,
+    pub(crate) first_detections: Vec<f64>,
+    /// The first Down without an excuse, and the first new life, of a node that nothing was done to.
+    pub(crate) false_down: Option<String>,
+    pub(crate) life_change: Option<String>,
+}
+
+impl Watch {
+    /// For a run with so many machines. The flag, once set, ends the run.
+    pub(crate) fn among(machines: usize, stop: Option<Arc<AtomicBool>>) -> Self {
+        Self { disturbances: Disturbances::among(machines), stop, ..Self::default() }
     }
 
-    /// Says that it is over.
-    pub(crate) fn calm(&mut self, id: Option<DisturbanceId>) {
-        let now = self.now;
-        if let (Some(watch), Some(id)) = (&mut self.watch, id) {
-            watch.disturbances.end(id, now);
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
+
+    /// A process starts.
+    pub(crate) fn started(
+        &mut self,
+        machine: usize,
+        name: &NodeName,
+        session: Session,
+        now: Instant,
+    ) {
+        let next = self.processes.len();
+        let name = *self.names.entry(name.clone()).or_insert(next);
+        if name == next {
+            self.processes.push(Vec::new());
+        }
+        let place = Place { name, process: self.processes[name].len() };
+        self.processes[name].push(Process {
+            machine,
+            sessions: vec![session],
+            started: now,
+            leaving: false,
+            ended: None,
+            holders: 0,
+            buried: None,
+            first_suspicion: false,
+            first_down: false,
+        });
+        if self.present.len() <= machine {
+            self.present.resize(machine + 1, None);
+            self.sizes.resize_with(machine + 1, Sizes::default);
+        }
+        self.present[machine] = Some(place);
+        self.sizes[machine] = Sizes::default();
+    }
+
+    /// A process was asked to leave.
+    pub(crate) fn leaves(&mut self, machine: usize) {
+        if let Some(process) = self.process_on(machine) {
+            process.leaving = true;
+        }
+        self.disturbances.disturbed(machine);
+    }
+
+    /// A process has ended. `session` is its last one, `shows` whom it showed up until then.
+    pub(crate) fn ended<'a>(
+        &mut self,
+        machine: usize,
+        how: ProcessState,
+        session: Session,
+        shows: impl Iterator<Item = (&'a NodeName, Session)>,
+        now: Instant,
+    ) {
+        self.disturbances.disturbed(machine);
+        for (name, session) in shows {
+            if let Some(place) = self.place(name, session) {
+                self.at(place).lose_holder(now);
+            }
+        }
+        if let Some(process) = self.process_on(machine) {
+            process.ended = Some((now, how));
+            process.buried = (process.holders == 0).then_some(now);
+            if !process.sessions.contains(&session) {
+                process.sessions.push(session);
+            }
+        }
+    }
+
+    /// Somebody's view changed. `sessions` gives the present one of a machine's process.
+    pub(crate) fn event(
+        &mut self,
+        observer: usize,
+        event: &Event,
+        sessions: impl Fn(usize) -> Option<Session>,
+        now: Instant,
+    ) -> Result<(), String> {
+        match event {
+            Event::Up(member) => self.up(member, sessions, now),
+            Event::Suspect(member) => {
+                self.suspect(observer, member, now);
+                Ok(())
+            }
+            Event::Down(member) => {
+                self.down(observer, member, now);
+                Ok(())
+            }
+            Event::Left(member) => self.left(member, now),
+            _ => Ok(()),
+        }
+    }
+
+    /// Only a process that exists is up, or one of whose end not everybody knows yet.
+    fn up(
+        &mut self,
+        member: &MemberView,
+        sessions: impl Fn(usize) -> Option<Session>,
+        now: Instant,
+    ) -> Result<(), String> {
+        let called = label(&member.name);
+        let Some(&name) = self.names.get(&member.name) else {
+            return Err(format!("{called} is up, but nobody has ever started it"));
+        };
+        let place = self.place(&member.name, member.session).or_else(|| {
+            // It may have gone above a session that it heard of.
+            let mut runs = self.processes[name].iter();
+            let process = runs.rposition(|process| {
+                process.ended.is_none() && sessions(process.machine) == Some(member.session)
+            })?;
+            Some(Place { name, process })
+        });
+        let Some(place) = place else {
+            return Err(format!("{called} is up in a session that no process ever had"));
+        };
+        let process = self.at(place);
+        if !process.sessions.contains(&member.session) {
+            process.sessions.push(member.session);
+        }
+        process.holders += 1;
+        match process.buried.take() {
+            Some(buried) if now.saturating_since(buried) > GRACE => Err(format!(
+                "{called} is up again, although its process has ended and everybody knew that for {:?}",
+                now - buried
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn suspect(&mut self, observer: usize, member: &MemberView, now: Instant) {
+        let Some(place) = self.place(&member.name, member.session) else { return };
+        let excused = self.is_excused(observer, place, now);
+        let process = self.at(place);
+        match process.ended {
+            Some((at, ProcessState::Crashed)) if !process.first_suspicion => {
+                process.first_suspicion = true;
+                self.tally.first_suspicions.push((now - at).as_secs_f64());
+            }
+            Some(_) => {}
+            None => self.tally.false_suspicions += u64::from(!excused),
+        }
+    }
+
+    fn down(&mut self, observer: usize, member: &MemberView, now: Instant) {
+        self.tally.downs += 1;
+        let Some(place) = self.place(&member.name, member.session) else { return };
+        self.at(place).lose_holder(now);
+        if self.at(place).ended.is_some() {
+            return self.detected(observer, place, now);
+        }
+        if self.is_excused(observer, place, now) {
+            return;
+        }
+        self.tally.false_downs += 1;
+        let subject = self.at(place).machine;
+        let disturbed = |machine| self.disturbances.has_disturbed(machine);
+        if disturbed(observer) || disturbed(subject) {
+            return;
+        }
+        self.tally.false_down.get_or_insert_with(|| {
+            let subject = label(&member.name);
+            format!(
+                "n{observer} calls {subject} Down at {:.3} s, which lives and can be reached",
+                now.as_nanos() as f64 / 1e9
+            )
+        });
+    }
+
+    fn detected(&mut self, observer: usize, place: Place, now: Instant) {
+        let process = self.at(place);
+        let Some((ended, ProcessState::Crashed)) = process.ended else { return };
+        let subject = process.machine;
+        let seconds = (now - ended).as_secs_f64();
+        if !process.first_down {
+            process.first_down = true;
+            self.tally.first_detections.push(seconds);
+        }
+        let watched = self.process_on(observer).is_some_and(|process| process.started < ended);
+        let all = &self.disturbances;
+        // Whoever slept meanwhile, or could not hear the news, says nothing about the detector.
+        if watched && !all.impaired(observer, ended, now) {
+            let number = |machine: usize| u32::try_from(machine).expect("fewer than 65,536");
+            self.tally.detections.push(Detection {
+                observer: number(observer),
+                subject: number(subject),
+                seconds,
+            });
+        }
+    }
+
+    /// Only who said goodbye has left.
+    fn left(&mut self, member: &MemberView, now: Instant) -> Result<(), String> {
+        let Some(place) = self.place(&member.name, member.session) else { return Ok(()) };
+        let process = self.at(place);
+        process.lose_holder(now);
+        if process.leaving || process.ended.is_some_and(|(_, how)| how != ProcessState::Crashed) {
+            return Ok(());
+        }
+        Err(format!("{} is said to have left, but it never did", label(&member.name)))
+    }
+
+    /// Whether there is a reason for which an observer may be wrong about a living process.
+    fn is_excused(&self, observer: usize, place: Place, now: Instant) -> bool {
+        let process = &self.processes[place.name][place.process];
+        let since = before(now);
+        // Two machines with one name: one of them has to give way.
+        let contested = self.processes[place.name].iter().enumerate().any(|(n, other)| {
+            let at_once = other.ended.is_none_or(|(ended, _)| ended > process.started);
+            let lately = other.ended.is_none_or(|(ended, _)| ended >= since);
+            n != place.process && at_once && lately
+        });
+        process.leaving
+            || contested
+            || self.disturbances.excuse(observer, process.machine, now).is_some()
+    }
+
+    /// The lives that the process of a machine has begun in all, at its end or at that of the run.
+    pub(crate) fn lives(&mut self, machine: usize, changes: u64) {
+        if changes == 0 || self.disturbances.has_disturbed(machine) {
+            return;
+        }
+        self.tally.life_changes += changes;
+        self.tally.life_change.get_or_insert_with(|| {
+            format!("n{machine} began {changes} new lives, although nothing was done to it")
+        });
+    }
+
+    fn place(&self, name: &NodeName, session: Session) -> Option<Place> {
+        let name = *self.names.get(name)?;
+        let mut runs = self.processes[name].iter();
+        let process = runs.rposition(|process| process.sessions.contains(&session))?;
+        Some(Place { name, process })
+    }
+
+    fn at(&mut self, place: Place) -> &mut Process {
+        &mut self.processes[place.name][place.process]
+    }
+
+    fn process_on(&mut self, machine: usize) -> Option<&mut Process> {
+        let place = *self.present.get(machine)?.as_ref()?;
+        Some(self.at(place))
+    }
+}
+
+impl Process {
+    fn lose_holder(&mut self, now: Instant) {
+        self.holders = self.holders.saturating_sub(1);
+        if self.holders == 0 && self.ended.is_some() {
+            self.buried = Some(now);
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::network::{Datagram, Network};
 use crate::outcome::ProcessState;
 use crate::replay;
 use crate::story::Recorder;
+use crate::trace::Trace;
 
 /// A cluster of nodes under virtual time. The same seed and the same calls give the same run.
 ///
@@ -41,6 +42,8 @@ pub struct Cluster {
     pub(crate) recorder: Option<Box<Recorder>>,
     /// Set in the runs of scenarios: the rules that hold in each of them.
     pub(crate) watch: Option<Box<Watch>>,
+    /// Set while two runs are compared, one happening after another.
+    pub(crate) trace: Option<Box<Trace>>,
 }
 
 /// What was sent, as far as somebody asked for it.
@@ -94,6 +97,7 @@ impl Cluster {
             events: 0,
             recorder: None,
             watch: None,
+            trace: None,
         }
     }
 
@@ -149,6 +153,7 @@ impl Cluster {
         if let Some(recorder) = &mut self.recorder {
             recorder.name(index, &self.hosts[index].setup.name);
         }
+        self.watch_start(index);
         self.process_is(index, ProcessState::Running);
         self.drain(index);
     }
@@ -157,8 +162,7 @@ impl Cluster {
     pub fn crash(&mut self, label: &str) {
         let index = self.index(label);
         assert!(self.hosts[index].process.is_some(), "{label} does not run");
-        self.hosts[index].end();
-        self.process_is(index, ProcessState::Crashed);
+        self.end_process(index, ProcessState::Crashed);
     }
 
     /// Crashes the process and starts another, with a new session, in the same moment.
@@ -205,6 +209,9 @@ impl Cluster {
         let index = self.index(label);
         assert!(self.hosts[index].process.is_some(), "{label} does not run");
         assert!(!self.hosts[index].is_frozen(), "{label} is frozen");
+        if let (Some(watch), Command::Leave) = (&mut self.watch, &command) {
+            watch.leaves(index);
+        }
         self.feed(index, Input::Command(command));
     }
 
@@ -291,6 +298,12 @@ impl Cluster {
         self.recorder.take().map_or_else(Recorder::default, |recorder| *recorder)
     }
 
+    pub(crate) fn end_process(&mut self, index: usize, how: ProcessState) {
+        self.watch_end(index, how);
+        self.hosts[index].end();
+        self.process_is(index, how);
+    }
+
     fn process_is(&mut self, index: usize, state: ProcessState) {
         if let Some(recorder) = &mut self.recorder {
             recorder.process(index, state, self.now);
@@ -305,7 +318,8 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        // The runs of scenarios tell their failures themselves.
+        if std::thread::panicking() && self.watch.is_none() {
             eprintln!(
                 "this was seed {} at {:?}; again: {}",
                 self.seed,

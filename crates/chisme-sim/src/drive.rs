@@ -5,18 +5,23 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chisme_proto::{Contact, Input, Instant, Output};
+use chisme_proto::{Contact, Input, Instant, Output, StopReason};
 
 use crate::cluster::Cluster;
 use crate::dissect;
 use crate::millis;
 use crate::network::{Datagram, Fate};
+use crate::outcome::ProcessState;
+use crate::panics;
 
 /// How long a look-up of the seeds takes.
 const LOOKUP_TIME: Duration = millis(5);
 
 /// A node whose timer is due this often without time passing is spinning.
 const SPIN_LIMIT: u32 = 1_000;
+
+/// How many happenings pass between two looks at the flag that stops a run.
+const LOOK_AT_STOP: u64 = 256;
 
 /// What the queue holds.
 pub(crate) enum Happening {
@@ -40,9 +45,14 @@ impl Cluster {
             }
             let happening = entry.remove();
             self.events += 1;
+            if self.events.is_multiple_of(LOOK_AT_STOP) {
+                self.stop_if_asked();
+            }
             self.spins = if at == self.now { self.spins + 1 } else { 0 };
             self.now = at;
+            let told = self.before_happening(&happening);
             self.happen(happening);
+            self.after_happening(told);
         }
         self.now = end;
     }
@@ -85,7 +95,9 @@ impl Cluster {
             return;
         }
         process.wake = None;
-        assert!(self.spins < SPIN_LIMIT, "{}: a timer is always due at once", host.label);
+        if self.spins >= SPIN_LIMIT {
+            self.fail(&format!("{}: a timer is always due at once", self.hosts[index].label));
+        }
         self.feed(index, Input::Timeout);
     }
 
@@ -98,8 +110,10 @@ impl Cluster {
 
     /// One input, then all outputs, then the next timer.
     pub(crate) fn feed(&mut self, index: usize, input: Input<'_>) {
+        let before = self.before_input(index, &input);
         if let Some(process) = &mut self.hosts[index].process {
-            process.node.handle_input(input, self.now);
+            panics::node(|| process.node.handle_input(input, self.now));
+            self.after_input(index, before);
             self.drain(index);
         }
     }
@@ -107,12 +121,12 @@ impl Cluster {
     pub(crate) fn drain(&mut self, index: usize) {
         let mut changed = false;
         while let Some(process) = &mut self.hosts[index].process {
-            let Some(output) = process.node.poll_output() else { break };
+            let Some(output) = panics::node(|| process.node.poll_output()) else { break };
             changed |= matches!(output, Output::Event(_));
             self.carry_out(index, output);
         }
         let Some(process) = &mut self.hosts[index].process else { return };
-        let wake = process.node.poll_timeout().map(|at| at.max(self.now));
+        let wake = panics::node(|| process.node.poll_timeout()).map(|at| at.max(self.now));
         if process.wake != wake {
             process.wake = wake;
             if let Some(at) = wake {
@@ -122,6 +136,7 @@ impl Cluster {
         if changed {
             self.check_snapshot(index);
         }
+        self.check_bounds(index);
     }
 
     fn carry_out(&mut self, index: usize, output: Output) {
@@ -137,6 +152,7 @@ impl Cluster {
                 {
                     recorder.event(index, event, now);
                 }
+                let verdict = verdict.and_then(|()| self.watch_event(index));
                 if let Err(broken) = verdict {
                     self.fail(&format!("{}: {broken}", self.hosts[index].label));
                 }
@@ -150,9 +166,13 @@ impl Cluster {
             Output::Ponged { request, rtt } => record.ponged.push((request, rtt)),
             Output::Stopped(reason) => {
                 record.stopped = Some((now, reason));
-                self.hosts[index].end();
+                let how = match reason {
+                    StopReason::Left => ProcessState::Left,
+                    _ => ProcessState::Stopped,
+                };
+                self.end_process(index, how);
             }
-            other => self.fail(&format!("an output that the simulation does not know: {other:?}")),
+            other => panic!("an output that the simulation does not know: {other:?}"),
         }
     }
 
@@ -161,6 +181,7 @@ impl Cluster {
         if let Some(recorder) = &mut self.recorder {
             recorder.sent(dissect::kind(&bytes), bytes.len());
         }
+        self.check_rate(index);
         self.tape.sent += 1;
         self.tape.digest.write(&self.now.as_nanos().to_be_bytes());
         self.tape.digest.write(to.to_string().as_bytes());

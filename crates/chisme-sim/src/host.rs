@@ -11,6 +11,7 @@ use chisme_proto::{
 };
 
 use crate::network::Datagram;
+use crate::panics;
 use crate::record::Record;
 
 /// The unix time, in milliseconds, at which every simulation starts: 20 November 2026.
@@ -140,7 +141,8 @@ impl Host {
     /// Starts a new process in place of the one that may run.
     pub(crate) fn start(&mut self, random: u32, node_seed: [u8; 32], now: Instant) {
         let identity = self.setup.identity(now, random);
-        let node = Node::new(self.setup.config(), identity, node_seed, now)
+        let config = self.setup.config();
+        let node = panics::node(|| Node::new(config, identity, node_seed, now))
             .unwrap_or_else(|error| panic!("{}: {error}", self.label));
         self.bound = self.setup.addresses.clone();
         self.process = Some(Process { node, wake: None, frozen: None });

@@ -23,20 +23,28 @@
 //! `view` checks each stream of events against the rules that users rely on; `replay` makes a
 //! failure repeatable.
 
+mod bounds;
 mod check;
 mod cluster;
 pub mod dissect;
 mod disturbance;
 mod drive;
+mod expect;
 mod host;
+mod liveness;
+mod log;
 mod look;
 mod network;
 pub mod outcome;
+mod panics;
 mod record;
 mod replay;
 mod run;
+#[cfg(test)]
+mod sabotage;
 pub mod scenario;
 mod story;
+mod trace;
 mod view;
 
 pub use cluster::Cluster;
@@ -45,6 +53,7 @@ pub use network::{Datagram, Network};
 pub use record::{Record, describe};
 pub use replay::seeds;
 pub use run::{Keep, run};
+pub use trace::{Difference, check_determinism};
 
 use std::time::Duration;
 

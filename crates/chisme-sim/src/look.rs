@@ -13,6 +13,8 @@ use crate::cluster::Cluster;
 use crate::host::Process;
 use crate::millis;
 use crate::network::Datagram;
+use crate::outcome::Verdict;
+use crate::panics::Ended;
 use crate::record::{Record, describe, label};
 
 /// How often a condition is looked at.
@@ -280,6 +282,10 @@ impl Cluster {
 
     /// Fails the test; the seed and the command that repeats it are printed with it.
     pub fn fail(&self, what: &str) -> ! {
+        if self.watch.is_some() {
+            let broken = format!("after {:?}: {what}", self.elapsed());
+            std::panic::panic_any(Ended(Verdict::Unsafe(broken)));
+        }
         panic!("after {:?}: {what}", self.elapsed())
     }
 }

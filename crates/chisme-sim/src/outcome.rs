@@ -33,6 +33,20 @@ pub struct Outcome {
     pub story: Option<Story>,
 }
 
+impl Outcome {
+    /// Whether the product or the simulator has failed. The baseline is there to be compared with:
+    /// what it does not reach is no failure, as long as the run itself went well.
+    pub const fn is_failure(&self) -> bool {
+        match self.verdict {
+            Verdict::Passed => false,
+            Verdict::Unexpected(_) | Verdict::NotLive(_) | Verdict::Unsafe(_) => {
+                matches!(self.detector, DetectorMode::Chisme)
+            }
+            Verdict::Crashed(_) | Verdict::Harness(_) => true,
+        }
+    }
+}
+
 /// How a run ended. The worst of several counts: the order is that of the variants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", content = "cause", rename_all = "snake_case")]
@@ -63,6 +77,17 @@ impl Verdict {
             Self::Crashed(_) => 5,
             Self::Harness(_) => 6,
         }
+    }
+
+    /// The worse of two; of two that are equally bad the first.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        if other.exit_status() > self.exit_status() { other } else { self }
+    }
+
+    /// Whether both are of one kind, whatever the cause.
+    pub const fn is_like(&self, other: &Self) -> bool {
+        self.exit_status() == other.exit_status()
     }
 
     /// Why, in one line; none if it passed.
@@ -103,6 +128,10 @@ pub struct Figures {
     pub converged: Option<f64>,
     /// For each process that ended without a goodbye, and each observer: until its Down.
     pub detections: Vec<Detection>,
+    /// For each process that ended without a goodbye: until anybody suspected it.
+    pub first_suspicions: Vec<f64>,
+    /// For each process that ended without a goodbye: until anybody called it Down.
+    pub first_detections: Vec<f64>,
     /// Downs of members that were alive and within reach.
     pub false_downs: u64,
     pub downs: u64,
@@ -112,6 +141,8 @@ pub struct Figures {
     /// Mean per node and second.
     pub datagrams_per_second: f64,
     pub bytes_per_second: f64,
+    /// The most datagrams that one node sent in one second.
+    pub peak_per_second: u64,
     /// Datagrams and bytes sent by kind of message.
     pub sent: BTreeMap<String, Traffic>,
 }

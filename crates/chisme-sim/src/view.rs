@@ -20,6 +20,12 @@ struct Believed {
 }
 
 impl View {
+    /// Who is up, each in which session.
+    pub(crate) fn up(&self) -> impl Iterator<Item = (&NodeName, Session)> {
+        let up = self.members.iter().filter(|(_, known)| known.state.is_up());
+        up.map(|(name, known)| (name, known.session))
+    }
+
     /// Takes the next event, or says which rule it breaks.
     pub(crate) fn apply(&mut self, event: &Event) -> Result<(), String> {
         let (member, next) = match event {

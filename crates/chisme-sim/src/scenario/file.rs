@@ -357,6 +357,8 @@ struct ExpectTable {
     #[serde(default)]
     detection: QuantilesTable,
     #[serde(default)]
+    first_suspicion: QuantilesTable,
+    #[serde(default)]
     first_detection: QuantilesTable,
     false_downs: Option<u64>,
     downs: Option<u64>,
@@ -476,7 +478,7 @@ impl File {
         faults.sort_by_key(|fault| fault.at);
         let span = |span: Option<Span>| span.map(|span| span.0);
         let config = self.config;
-        Ok(Scenario {
+        let scenario = Scenario {
             name: name.to_owned(),
             why: self.why,
             expected: self.expected,
@@ -513,7 +515,15 @@ impl File {
                 DetectorName::Baseline => DetectorMode::Baseline,
             },
             table,
-        })
+        };
+        let possible = crate::expect::names(&scenario);
+        match scenario.known_misses.iter().find(|name| !possible.contains(*name)) {
+            None => Ok(scenario),
+            Some(unknown) => Err(meaning(
+                "known_misses",
+                format!("{unknown:?} is not expected here; what is: {}", possible.join(", ")),
+            )),
+        }
     }
 }
 
@@ -529,6 +539,7 @@ impl ExpectTable {
             formed_within: span(self.formed_within),
             converged_within: span(self.converged_within),
             detection: quantiles(self.detection),
+            first_suspicion: quantiles(self.first_suspicion),
             first_detection: quantiles(self.first_detection),
             false_downs: self.false_downs,
             downs: self.downs,

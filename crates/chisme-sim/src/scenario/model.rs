@@ -31,7 +31,8 @@ pub struct Scenario {
     pub quiet: Duration,
     /// What must come of it besides.
     pub expect: Expect,
-    /// Names of expectations that the product misses today. They stay, and are reported as such.
+    /// What the product misses today; it stays, is reported as such, and does not fail the run: keys of
+    /// `[expect]` (`detection.p99`), `formed`, `converged`, `quiet`.
     pub known_misses: Vec<String>,
     /// The seeds that a run without `--seeds` takes.
     pub seeds: RangeInclusive<u64>,
@@ -257,15 +258,18 @@ pub struct Expect {
     pub converged_within: Option<Duration>,
     /// From the end of a process to an observer's Down, over all observers.
     pub detection: Quantiles,
+    /// From the end of a process to the first suspicion of it, over all that ended.
+    pub first_suspicion: Quantiles,
     /// From the end of a process to the first Down of it, over all that ended.
     pub first_detection: Quantiles,
-    /// Downs of members that live and can be reached, over all observers, at most.
+    /// Downs of members that live and can be reached, over all observers, at most. If it is not set,
+    /// one such Down by and of nodes that no fault is about fails the run.
     pub false_downs: Option<u64>,
     /// Downs of anybody, over all observers, at most.
     pub downs: Option<u64>,
     /// Suspicions of members that live, over all observers, at most.
     pub false_suspicions: Option<u64>,
-    /// How often nodes outside of all faults may start a new life.
+    /// How often nodes outside of all faults may start a new life. If it is not set, never.
     pub life_changes: Option<u64>,
     /// Means over all nodes and the whole time after the start, at most.
     pub datagrams_per_second: Option<f64>,
