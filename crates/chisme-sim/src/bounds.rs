@@ -231,3 +231,38 @@ fn lives(node: &Node) -> u64 {
     let counters = node.status().counters;
     counters.lives_raised + counters.yields
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chisme_proto::Counters;
+
+    fn status(live: usize, tombstones: usize, windows: usize) -> NodeStatus {
+        NodeStatus { counters: Counters::default(), live, tombstones, windows }
+    }
+
+    #[test]
+    fn sizes_have_bounds() {
+        let mut sizes = Sizes::default();
+        let mut holds = |status: &NodeStatus| sizes.holds(status, 1_000);
+        holds(&status(1_001, 1_001, 1_024)).expect("at the limit");
+        assert!(holds(&status(1_002, 0, 0)).is_err(), "too many members");
+        assert!(holds(&status(10, 257, 0)).is_err(), "too many tombstones");
+        holds(&status(10, 0, 4_008)).expect("windows of those that were live once");
+        assert!(holds(&status(10, 0, 4_009)).is_err(), "too many windows");
+        let mut dropped = status(10, 0, 0);
+        dropped.counters.outputs_dropped = 1;
+        assert!(holds(&dropped).is_err());
+        let mut failed = status(10, 0, 0);
+        failed.counters.swim_errors = 1;
+        assert!(holds(&failed).is_err());
+    }
+
+    #[test]
+    fn rates_count_by_the_second() {
+        let mut sizes = Sizes::default();
+        let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
+        assert_eq!([0, 400, 999, 1_000, 1_001].map(|ms| sizes.sends(at(ms))), [1, 2, 3, 1, 2]);
+        assert_eq!(sizes.peak, 3);
+    }
+}

@@ -328,3 +328,139 @@ impl Process {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disturbance::Disturbance;
+    use crate::view::tests::named;
+    use chisme_proto::MemberState;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_nanos(seconds * 1_000_000_000)
+    }
+
+    fn member(node: usize, session: u64) -> MemberView {
+        named(&format!("n{node}@sim"), MemberState::Alive, session)
+    }
+
+    /// Three machines whose processes have the sessions 100, 101 and 102, and see each other.
+    fn formed() -> Watch {
+        let mut watch = Watch::among(3, None);
+        for node in 0..3 {
+            let name = member(node, 1).name;
+            watch.started(node, &name, Session::from_u64(100 + node as u64), at(0));
+        }
+        for observer in 0..3 {
+            for subject in (0..3).filter(|subject| *subject != observer) {
+                tell(&mut watch, observer, Event::Up, subject, 1).expect("it runs");
+            }
+        }
+        watch
+    }
+
+    fn tell(
+        watch: &mut Watch,
+        observer: usize,
+        event: fn(MemberView) -> Event,
+        subject: usize,
+        seconds: u64,
+    ) -> Result<(), String> {
+        let view = member(subject, 100 + subject as u64);
+        watch.event(observer, &event(view), |_| None, at(seconds))
+    }
+
+    fn end(watch: &mut Watch, node: usize, how: ProcessState, seconds: u64) {
+        let none = std::iter::empty();
+        watch.ended(node, how, Session::from_u64(100 + node as u64), none, at(seconds));
+    }
+
+    #[test]
+    fn the_dead_stay_dead_once_everybody_knows() {
+        let mut watch = formed();
+        end(&mut watch, 2, ProcessState::Crashed, 10);
+        tell(&mut watch, 0, Event::Down, 2, 15).expect("it is dead");
+        tell(&mut watch, 0, Event::Up, 2, 60).expect("n1 still believes in it");
+        tell(&mut watch, 0, Event::Down, 2, 70).expect("it is dead");
+        tell(&mut watch, 1, Event::Down, 2, 70).expect("it is dead");
+        tell(&mut watch, 1, Event::Up, 2, 71).expect("a datagram was still on its way");
+        tell(&mut watch, 1, Event::Down, 2, 72).expect("it is dead");
+        let error = tell(&mut watch, 1, Event::Up, 2, 100).expect_err("risen from the dead");
+        assert!(error.contains("n2 is up again") && error.contains("28s"), "{error}");
+    }
+
+    #[test]
+    fn an_observer_that_ends_takes_what_it_believed_with_it() {
+        let mut watch = formed();
+        end(&mut watch, 2, ProcessState::Crashed, 10);
+        tell(&mut watch, 0, Event::Down, 2, 15).expect("it is dead");
+        let (name, session) = (member(2, 1).name, Session::from_u64(102));
+        let shows = std::iter::once((&name, session));
+        watch.ended(1, ProcessState::Crashed, Session::from_u64(101), shows, at(20));
+        assert!(tell(&mut watch, 0, Event::Up, 2, 41).is_err(), "nobody believed in it since 20 s");
+    }
+
+    #[test]
+    fn only_what_was_started_is_up() {
+        let mut watch = formed();
+        let up = |node, session| Event::Up(member(node, session));
+        assert!(watch.event(0, &up(7, 107), |_| None, at(5)).is_err(), "there is no n7");
+        assert!(watch.event(0, &up(1, 999), |_| None, at(5)).is_err(), "n1 never had that session");
+        let above = |machine| (machine == 1).then(|| Session::from_u64(999));
+        watch.event(0, &up(1, 999), above, at(5)).expect("n1 went above a session");
+    }
+
+    #[test]
+    fn only_who_says_goodbye_has_left() {
+        let mut watch = formed();
+        assert!(tell(&mut watch, 0, Event::Left, 1, 5).is_err());
+        let mut watch = formed();
+        watch.leaves(1);
+        tell(&mut watch, 0, Event::Left, 1, 5).expect("it is leaving");
+    }
+
+    #[test]
+    fn downs_of_the_living_are_false_unless_excused() {
+        let mut watch = formed();
+        tell(&mut watch, 0, Event::Suspect, 1, 5).expect("legal");
+        tell(&mut watch, 0, Event::Down, 1, 6).expect("legal");
+        assert_eq!((watch.tally.false_suspicions, watch.tally.false_downs), (1, 1));
+        let told = watch.tally.false_down.as_deref();
+        assert_eq!(told, Some("n0 calls n1 Down at 6.000 s, which lives and can be reached"));
+        watch.disturbances.begin(Disturbance::Impaired(vec![2]), at(10));
+        tell(&mut watch, 0, Event::Suspect, 2, 11).expect("legal");
+        tell(&mut watch, 0, Event::Down, 2, 12).expect("legal");
+        assert_eq!((watch.tally.downs, watch.tally.false_downs), (2, 1));
+        assert_eq!(watch.tally.false_suspicions, 1);
+    }
+
+    #[test]
+    fn detections_count_from_the_end_of_the_process() {
+        let mut watch = formed();
+        end(&mut watch, 2, ProcessState::Crashed, 10);
+        tell(&mut watch, 1, Event::Suspect, 2, 12).expect("legal");
+        tell(&mut watch, 0, Event::Suspect, 2, 13).expect("legal");
+        tell(&mut watch, 1, Event::Down, 2, 15).expect("legal");
+        watch.disturbances.begin(Disturbance::Impaired(vec![0]), at(15));
+        tell(&mut watch, 0, Event::Down, 2, 60).expect("legal");
+        let tally = &watch.tally;
+        assert_eq!((tally.downs, tally.false_downs, tally.false_suspicions), (2, 0, 0));
+        assert_eq!(
+            (&tally.first_suspicions[..], &tally.first_detections[..]),
+            (&[2.0][..], &[5.0][..])
+        );
+        let [one] = tally.detections[..] else { panic!("n0 did not work: {:?}", tally.detections) };
+        assert_eq!((one.observer, one.subject, one.seconds), (1, 2, 5.0));
+    }
+
+    #[test]
+    fn new_lives_count_only_where_nothing_was_done() {
+        let mut watch = formed();
+        watch.disturbances.begin(Disturbance::Apart { from: vec![0], to: vec![1, 2] }, at(5));
+        watch.lives(0, 3);
+        watch.lives(1, 2);
+        assert_eq!(watch.tally.life_changes, 2);
+        let told = watch.tally.life_change.expect("n1 did");
+        assert!(told.starts_with("n1 began 2 new lives"), "{told}");
+    }
+}

@@ -44,6 +44,7 @@ mod run;
 mod sabotage;
 pub mod scenario;
 mod story;
+mod sweep;
 mod trace;
 mod view;
 
@@ -53,6 +54,7 @@ pub use network::{Datagram, Network};
 pub use record::{Record, describe};
 pub use replay::seeds;
 pub use run::{Keep, run};
+pub use sweep::{Point, Progress, Results, Spread, Summary, Sweep, no_longer_missed, worst};
 pub use trace::{Difference, check_determinism};
 
 use std::time::Duration;
