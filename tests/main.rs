@@ -18,5 +18,6 @@ mod form;
 mod guide;
 mod names;
 mod partition;
+mod readers;
 mod security;
 mod settings;

@@ -2,7 +2,8 @@
 //!
 //! `args` is the command line; `settings`, `config_file`, `cookie` and `names` turn it into what an
 //! agent will do; `agent` does it; `runtime` is the directory in which agents and commands meet, and
-//! `control` what they say to each other; `commands` print. The protocol is in the library `chisme`.
+//! `control` what they say to each other; `commands` ask, `output` prints. The protocol is in the
+//! library `chisme`.
 
 mod agent;
 mod args;
@@ -14,6 +15,7 @@ mod demo;
 mod lines;
 mod logs;
 mod names;
+mod output;
 mod runtime;
 mod settings;
 mod style;
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
     match run(cli.command, &matches) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::complain(&format!("error: {}", usage::with_causes(error.as_ref())));
             if error.chain().any(|cause| cause.is::<UsageError>()) {
                 ExitCode::from(EXIT_USAGE)
             } else {
@@ -54,13 +56,13 @@ fn run(command: Command, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args),
         Command::Cookie { output } => {
             let path = cookie::make(output)?;
-            commands::out(&format!("{}\n", path.display()))?;
+            output::out(&format!("{}\n", path.display()))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "chisme", &mut script);
-            commands::out(&String::from_utf8(script)?)?;
+            output::out(&String::from_utf8(script)?)?;
             Ok(ExitCode::SUCCESS)
         }
         command => tokio::runtime::Builder::new_current_thread()
