@@ -43,6 +43,7 @@ mod run;
 #[cfg(test)]
 mod sabotage;
 pub mod scenario;
+mod shrink;
 mod story;
 mod sweep;
 mod trace;
@@ -54,6 +55,7 @@ pub use network::{Datagram, Network};
 pub use record::{Record, describe};
 pub use replay::seeds;
 pub use run::{Keep, run};
+pub use shrink::{Patience, Shrunk, shrink};
 pub use sweep::{Point, Progress, Results, Spread, Summary, Sweep, no_longer_missed, worst};
 pub use trace::{Difference, check_determinism};
 
