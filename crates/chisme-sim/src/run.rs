@@ -54,8 +54,12 @@ pub(crate) struct Company<'a> {
     pub(crate) trace: Option<&'a mut Trace>,
     /// Breaks something at a moment of the run, for tests of what watches over it.
     #[cfg(test)]
-    pub(crate) sabotage: Option<(Duration, &'a dyn Fn(&mut Cluster))>,
+    pub(crate) sabotage: Option<Sabotage<'a>>,
 }
+
+/// Something that breaks a run, so long after the views are complete.
+#[cfg(test)]
+type Sabotage<'a> = (Duration, &'a dyn Fn(&mut Cluster));
 
 /// Like [`run`]; none if it was stopped.
 pub(crate) fn run_with(

@@ -162,6 +162,7 @@ pub struct TimedFault {
 
 /// What can go wrong.
 #[expect(missing_docs, reason = "what a variant says is what its fields are")]
+#[expect(clippy::large_enum_variant, reason = "a scenario has a handful of them")]
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// Links from a group to another are different.
