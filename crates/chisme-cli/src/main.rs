@@ -1,10 +1,11 @@
 //! `chisme`, the binary: an agent in the foreground, commands that ask a running one, and a demo.
 //!
 //! `args` is the command line; `settings`, `config_file`, `cookie` and `names` turn it into what an
-//! agent will do; `agent` does it; `runtime` is the directory in which agents and commands meet, and
-//! `control` what they say to each other; `commands` ask, `output` prints. The protocol is in the
-//! library `chisme`.
+//! agent will do; `agent` does it, and ends as a whole if it panics (`abort`); `runtime` is the
+//! directory in which agents and commands meet, and `control` what they say to each other;
+//! `commands` ask, `output` prints, `sim` runs simulations. The protocol is in the library `chisme`.
 
+mod abort;
 mod agent;
 mod args;
 mod commands;

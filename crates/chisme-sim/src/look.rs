@@ -24,6 +24,11 @@ const LOOK_EVERY: Duration = millis(10);
 const LISTED: usize = 12;
 
 impl Cluster {
+    /// The seed of this run.
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The virtual time since the beginning.
     pub fn elapsed(&self) -> Duration {
         self.now - Instant::default()

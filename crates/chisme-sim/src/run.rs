@@ -19,6 +19,11 @@ use crate::scenario::{Cut, DetectorMode, Fault, Group, Scenario, TimedFault};
 use crate::story::seconds;
 use crate::trace::Trace;
 
+/// The quiet phase begins so long after the last fault, and so long after the views are right: until
+/// then suspicions may come and go that the faults have left behind.
+const AFTER_FAULTS: Duration = Duration::from_secs(10);
+const AFTER_VIEWS: Duration = Duration::from_secs(3);
+
 /// What a run keeps besides its figures.
 #[derive(Clone, Debug, Default)]
 pub struct Keep {
@@ -49,8 +54,12 @@ pub(crate) struct Company<'a> {
     pub(crate) trace: Option<&'a mut Trace>,
     /// Breaks something at a moment of the run, for tests of what watches over it.
     #[cfg(test)]
-    pub(crate) sabotage: Option<(Duration, &'a dyn Fn(&mut Cluster))>,
+    pub(crate) sabotage: Option<Sabotage<'a>>,
 }
+
+/// Something that breaks a run, so long after the views are complete.
+#[cfg(test)]
+type Sabotage<'a> = (Duration, &'a dyn Fn(&mut Cluster));
 
 /// Like [`run`]; none if it was stopped.
 pub(crate) fn run_with(
@@ -248,9 +257,16 @@ impl<'a> Run<'a> {
         } else if !may_not_converge {
             return Err(Verdict::NotLive(self.not_right()));
         }
+        if self.scenario.quiet.is_zero() || self.figures.converged.is_none() {
+            return Ok(());
+        }
+        if !self.scenario.faults.is_empty() {
+            let settled = (self.cluster.now() + AFTER_VIEWS).max(since + AFTER_FAULTS);
+            self.cluster.run_for(settled - self.cluster.now());
+        }
         let quiet = self.cluster.now();
         self.cluster.run_for(self.scenario.quiet);
-        if self.scenario.quiet.is_zero() || may_be_loud || self.figures.converged.is_none() {
+        if may_be_loud {
             return Ok(());
         }
         match self.cluster.noise_since(quiet).or_else(|| self.cluster.wrong()) {

@@ -21,7 +21,7 @@ struct Believed {
 
 impl View {
     /// Who is up, each in which session.
-    pub(crate) fn up(&self) -> impl Iterator<Item = (&NodeName, Session)> {
+    pub(crate) fn showing(&self) -> impl Iterator<Item = (&NodeName, Session)> {
         let up = self.members.iter().filter(|(_, known)| known.state.is_up());
         up.map(|(name, known)| (name, known.session))
     }

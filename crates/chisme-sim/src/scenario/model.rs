@@ -76,15 +76,23 @@ pub struct Nodes {
 /// Settings of production that a scenario changes; what is not set keeps its default.
 #[derive(Clone, Debug, Default)]
 pub struct Tuning {
+    /// See [`Detector::probe_period`](chisme_proto::Detector::probe_period).
     pub probe_period: Option<Duration>,
+    /// See [`Detector::probe_timeout`](chisme_proto::Detector::probe_timeout).
     pub probe_timeout: Option<Duration>,
+    /// See [`Detector::indirect_probes`](chisme_proto::Detector::indirect_probes).
     pub indirect_probes: Option<u8>,
+    /// See [`Detector::suspicion_multiplier`](chisme_proto::Detector::suspicion_multiplier).
     pub suspicion_multiplier: Option<u32>,
+    /// See [`Detector::gossip_period`](chisme_proto::Detector::gossip_period).
     pub gossip_period: Option<Duration>,
+    /// See [`Config::max_members`](chisme_proto::Config::max_members).
     pub max_members: Option<usize>,
     /// How often a node that is alone asks for its seeds at first, at most, and one in company.
     pub seeds_alone_min: Option<Duration>,
+    /// How often it asks for them at most while it is alone.
     pub seeds_alone_max: Option<Duration>,
+    /// How often a node in company asks for its seeds.
     pub seeds_in_company: Option<Duration>,
 }
 
@@ -120,7 +128,9 @@ pub struct Link {
 /// How long a datagram takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Latency {
+    /// Always as long.
     Constant(Duration),
+    /// At least, and at most.
     Uniform(Duration, Duration),
     /// The least, and the mean of what comes on top.
     Exponential(Duration, Duration),
@@ -151,6 +161,8 @@ pub struct TimedFault {
 }
 
 /// What can go wrong.
+#[expect(missing_docs, reason = "what a variant says is what its fields are")]
+#[expect(clippy::large_enum_variant, reason = "a scenario has a handful of them")]
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// Links from a group to another are different.
@@ -190,6 +202,7 @@ pub enum Fault {
 }
 
 /// Who does not reach whom.
+#[expect(missing_docs, reason = "what a variant says is what its fields are")]
 #[derive(Clone, Debug)]
 pub enum Cut {
     /// A group from everybody else, both ways.
@@ -226,7 +239,9 @@ pub enum Answer {
 /// Somebody who is not one of us sends to a group.
 #[derive(Clone, Debug)]
 pub struct Attack {
+    /// Who receives it.
     pub nodes: Group,
+    /// What is sent.
     pub kind: AttackKind,
     /// Datagrams a second, to each of them.
     pub rate: u32,
@@ -273,13 +288,17 @@ pub struct Expect {
     pub life_changes: Option<u64>,
     /// Means over all nodes and the whole time after the start, at most.
     pub datagrams_per_second: Option<f64>,
+    /// Bytes of UDP payload, likewise.
     pub bytes_per_second: Option<f64>,
 }
 
 /// Limits of a distribution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quantiles {
+    /// Half of all are not above it.
     pub p50: Option<Duration>,
+    /// 99 of 100 are not above it.
     pub p99: Option<Duration>,
+    /// None is above it.
     pub max: Option<Duration>,
 }
