@@ -18,6 +18,7 @@ mod names;
 mod output;
 mod runtime;
 mod settings;
+mod sim;
 mod style;
 mod usage;
 
@@ -54,6 +55,7 @@ fn run(command: Command, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
             agent::run(*args, matches)
         }
         Command::Demo(args) => demo::run(args),
+        Command::Sim { command } => sim::run(command),
         Command::Cookie { output } => {
             let path = cookie::make(output)?;
             output::out(&format!("{}\n", path.display()))?;
@@ -86,6 +88,7 @@ async fn ask(command: Command) -> anyhow::Result<ExitCode> {
         Command::Block { addrs, target } => commands::block(&addrs, &target).await,
         Command::Agent(_)
         | Command::Demo(_)
+        | Command::Sim { .. }
         | Command::Cookie { .. }
         | Command::Completions { .. } => {
             unreachable!("run has taken these")
