@@ -19,6 +19,7 @@ mod names;
 mod output;
 mod runtime;
 mod settings;
+mod sim;
 mod style;
 mod usage;
 
@@ -55,6 +56,7 @@ fn run(command: Command, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
             agent::run(*args, matches)
         }
         Command::Demo(args) => demo::run(args),
+        Command::Sim { command } => sim::run(command),
         Command::Cookie { output } => {
             let path = cookie::make(output)?;
             output::out(&format!("{}\n", path.display()))?;
@@ -87,6 +89,7 @@ async fn ask(command: Command) -> anyhow::Result<ExitCode> {
         Command::Block { addrs, target } => commands::block(&addrs, &target).await,
         Command::Agent(_)
         | Command::Demo(_)
+        | Command::Sim { .. }
         | Command::Cookie { .. }
         | Command::Completions { .. } => {
             unreachable!("run has taken these")
