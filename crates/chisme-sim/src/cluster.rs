@@ -18,6 +18,7 @@ use crate::outcome::ProcessState;
 use crate::queue::Queue;
 use crate::replay;
 use crate::story::Recorder;
+use crate::trace::Trace;
 
 /// A cluster of nodes under virtual time. The same seed and the same calls give the same run.
 ///
@@ -45,6 +46,8 @@ pub struct Cluster {
     pub(crate) recorder: Option<Box<Recorder>>,
     /// Set in the runs of scenarios: the rules that hold in each of them.
     pub(crate) watch: Option<Box<Watch>>,
+    /// Set while two runs are compared, one happening after another.
+    pub(crate) trace: Option<Box<Trace>>,
 }
 
 /// What was sent, as far as somebody asked for it.
@@ -78,6 +81,7 @@ impl Cluster {
             events: 0,
             recorder: None,
             watch: None,
+            trace: None,
         }
     }
 
@@ -138,6 +142,7 @@ impl Cluster {
         if let Some(recorder) = &mut self.recorder {
             recorder.name(index, &self.hosts[index].setup.name);
         }
+        self.watch_start(index);
         self.process_is(index, ProcessState::Running);
         self.drain(index);
     }
@@ -146,12 +151,7 @@ impl Cluster {
     pub fn crash(&mut self, label: &str) {
         let index = self.index(label);
         assert!(self.hosts[index].process.is_some(), "{label} does not run");
-        self.crash_at(index);
-    }
-
-    pub(crate) fn crash_at(&mut self, index: usize) {
-        self.hosts[index].end();
-        self.process_is(index, ProcessState::Crashed);
+        self.end_process(index, ProcessState::Crashed);
     }
 
     /// Crashes the process and starts another, with a new session, in the same moment.
@@ -176,6 +176,9 @@ impl Cluster {
         let index = self.index(label);
         assert!(self.hosts[index].process.is_some(), "{label} does not run");
         assert!(!self.hosts[index].is_frozen(), "{label} is frozen");
+        if let (Some(watch), Command::Leave) = (&mut self.watch, &command) {
+            watch.leaves(index);
+        }
         self.feed(index, Input::Command(command));
     }
 
@@ -286,6 +289,12 @@ impl Cluster {
         self.recorder.take().map_or_else(Recorder::default, |recorder| *recorder)
     }
 
+    pub(crate) fn end_process(&mut self, index: usize, how: ProcessState) {
+        self.watch_end(index, how);
+        self.hosts[index].end();
+        self.process_is(index, how);
+    }
+
     pub(crate) fn process_is(&mut self, index: usize, state: ProcessState) {
         if let Some(recorder) = &mut self.recorder {
             recorder.process(index, state, self.now);
@@ -300,7 +309,8 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        // The runs of scenarios tell their failures themselves.
+        if std::thread::panicking() && self.watch.is_none() {
             eprintln!(
                 "this was seed {} at {:?}; again: {}",
                 self.seed,

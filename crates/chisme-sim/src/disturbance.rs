@@ -54,7 +54,6 @@ struct Entry {
     disturbed: Vec<usize>,
     /// Those whom its `from` does not reach, sorted; only of cuts.
     unreached: Vec<usize>,
-    cut: bool,
 }
 
 /// All disturbances of a run.
@@ -80,12 +79,12 @@ impl Disturbances {
         let entry = match disturbance {
             Disturbance::Impaired(nodes) => {
                 self.note(true, &nodes, id);
-                Entry { span, disturbed: sorted(nodes), unreached: Vec::new(), cut: false }
+                Entry { span, disturbed: sorted(nodes), unreached: Vec::new() }
             }
             Disturbance::Apart { from, to } => {
                 self.note(false, &from, id);
                 let disturbed = smaller(&from, &to);
-                Entry { span, disturbed: sorted(disturbed), unreached: sorted(to), cut: true }
+                Entry { span, disturbed: sorted(disturbed), unreached: sorted(to) }
             }
             Disturbance::Links { from, to } => {
                 let mut disturbed = smaller(&from, &to);
@@ -93,7 +92,7 @@ impl Disturbances {
                     disturbed.clear();
                 }
                 self.note(true, &disturbed, id);
-                Entry { span, disturbed: sorted(disturbed), unreached: Vec::new(), cut: false }
+                Entry { span, disturbed: sorted(disturbed), unreached: Vec::new() }
             }
         };
         self.ever.extend(&entry.disturbed);
@@ -151,9 +150,10 @@ impl Disturbances {
         apart.then_some(Excuse::Apart)
     }
 
-    /// Whether anything that separates machines goes on at `now`.
-    pub(crate) fn has_cut(&self, now: Instant) -> bool {
-        self.entries.iter().any(|entry| entry.cut && entry.span.touches(now, now))
+    /// Whether anything of it goes on beyond `now`.
+    pub(crate) fn go_on(&self, now: Instant) -> bool {
+        let mut spans = self.entries.iter().map(|entry| entry.span);
+        spans.any(|span| span.from <= now && span.until.is_none_or(|until| until > now))
     }
 }
 
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(all.excuse(2, 0, at(51)), None);
         assert_eq!(all.excuse(1, 2, at(20)), None, "both on the same side");
         assert!(all.has_disturbed(0) && !all.has_disturbed(1), "the smaller side");
-        assert!(all.has_cut(at(20)) && !all.has_cut(at(31)));
+        assert!(all.go_on(at(20)) && !all.go_on(at(30)));
     }
 
     #[test]

@@ -5,13 +5,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use chisme_proto::{Contact, Input, Instant, Output};
+use chisme_proto::{Contact, Input, Instant, Output, StopReason};
 
 use crate::cluster::Cluster;
 use crate::dissect;
 use crate::host::Host;
 use crate::millis;
 use crate::network::{Datagram, Fate, Journey, NOBODY};
+use crate::outcome::ProcessState;
+use crate::panics;
 use crate::record::concerns;
 
 /// How long a look-up of the seeds takes.
@@ -25,6 +27,9 @@ const READING_FIRST: Duration = millis(5);
 
 /// The most datagrams that clogged links keep back; what is beyond is lost.
 const MAX_HELD: usize = 1 << 20;
+
+/// How many happenings pass between two looks at the flag that stops a run.
+const LOOK_AT_STOP: u64 = 256;
 
 /// What the queue holds.
 pub(crate) enum Happening {
@@ -58,9 +63,14 @@ impl Cluster {
     pub(crate) fn run_to(&mut self, end: Instant) {
         while let Some((at, happening)) = self.queue.pop_until(end) {
             self.events += 1;
+            if self.events.is_multiple_of(LOOK_AT_STOP) {
+                self.stop_if_asked();
+            }
             self.spins = if at == self.now { self.spins + 1 } else { 0 };
             self.now = at;
+            let told = self.before_happening(&happening);
             self.happen(happening);
+            self.after_happening(told);
         }
         self.now = end;
     }
@@ -159,7 +169,9 @@ impl Cluster {
             self.schedule(at, Happening::Wake(index));
             return;
         }
-        assert!(self.spins < SPIN_LIMIT, "{}: a timer is always due at once", host.label);
+        if self.spins >= SPIN_LIMIT {
+            self.fail(&format!("{}: a timer is always due at once", self.hosts[index].label));
+        }
         self.feed(index, Input::Timeout);
     }
 
@@ -172,9 +184,12 @@ impl Cluster {
 
     /// One input, then all outputs, then the next timer.
     pub(crate) fn feed(&mut self, index: usize, input: Input<'_>) {
+        let before = self.before_input(index, &input);
         let host = &mut self.hosts[index];
         if let Some(process) = &mut host.process {
-            process.node.handle_input(input, host.clock.local(self.now));
+            let local = host.clock.local(self.now);
+            panics::node(|| process.node.handle_input(input, local));
+            self.after_input(index, before);
             self.drain(index);
         }
     }
@@ -182,7 +197,7 @@ impl Cluster {
     pub(crate) fn drain(&mut self, index: usize) {
         let mut changed = Vec::new();
         while let Some(process) = &mut self.hosts[index].process {
-            let Some(output) = process.node.poll_output() else { break };
+            let Some(output) = panics::node(|| process.node.poll_output()) else { break };
             if let Output::Event(event) = &output
                 && let Some(name) = concerns(event)
             {
@@ -194,13 +209,15 @@ impl Cluster {
         for name in changed {
             self.check_member(index, &name);
         }
+        self.check_bounds(index);
     }
 
     /// Sees to it that the next timer of a process is in the queue.
     pub(crate) fn set_alarm(&mut self, index: usize) {
         let host = &mut self.hosts[index];
         let Some(process) = &mut host.process else { return };
-        let wake = process.node.poll_timeout().map(|at| host.clock.when(at).max(self.now));
+        let due = panics::node(|| process.node.poll_timeout());
+        let wake = due.map(|at| host.clock.when(at).max(self.now));
         if process.wake != wake {
             process.wake = wake;
             if let Some(at) = wake {
@@ -222,6 +239,7 @@ impl Cluster {
                 {
                     recorder.event(index, event, now);
                 }
+                let verdict = verdict.and_then(|()| self.watch_event(index));
                 if let Err(broken) = verdict {
                     self.fail(&format!("{}: {broken}", self.hosts[index].label));
                 }
@@ -235,9 +253,13 @@ impl Cluster {
             Output::Ponged { request, rtt } => record.ponged.push((request, rtt)),
             Output::Stopped(reason) => {
                 record.stopped = Some((now, reason));
-                self.hosts[index].end();
+                let how = match reason {
+                    StopReason::Left => ProcessState::Left,
+                    _ => ProcessState::Stopped,
+                };
+                self.end_process(index, how);
             }
-            other => self.fail(&format!("an output that the simulation does not know: {other:?}")),
+            other => panic!("an output that the simulation does not know: {other:?}"),
         }
     }
 
@@ -246,6 +268,7 @@ impl Cluster {
         if let Some(recorder) = &mut self.recorder {
             recorder.sent(dissect::kind(&bytes), bytes.len());
         }
+        self.check_rate(index);
         self.tape.sent += 1;
         let digest = &mut self.tape.digest;
         digest.number(self.now.as_nanos());

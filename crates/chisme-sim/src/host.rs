@@ -16,6 +16,7 @@ use rand::rngs::ChaCha8Rng;
 
 use crate::clock::Clock;
 use crate::network::Datagram;
+use crate::panics;
 use crate::record::Record;
 
 /// The unix time, in milliseconds, at which every simulation starts: 20 November 2026.
@@ -161,7 +162,8 @@ impl Host {
         let unix_millis = self.clock.unix_millis(now, EPOCH_MILLIS);
         let identity = self.setup.identity(unix_millis, self.rng.random());
         let local = self.clock.local(now);
-        let node = Node::new(self.setup.config(), identity, self.rng.random(), local)
+        let (config, seed) = (self.setup.config(), self.rng.random());
+        let node = panics::node(|| Node::new(config, identity, seed, local))
             .unwrap_or_else(|error| panic!("{}: {error}", self.label));
         self.bound = self.setup.addresses.clone();
         self.process = Some(Process {

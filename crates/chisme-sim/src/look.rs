@@ -13,6 +13,8 @@ use crate::cluster::Cluster;
 use crate::host::Process;
 use crate::millis;
 use crate::network::Datagram;
+use crate::outcome::Verdict;
+use crate::panics::Ended;
 use crate::record::{Record, describe, label};
 
 /// How often a condition is looked at.
@@ -22,6 +24,11 @@ const LOOK_EVERY: Duration = millis(10);
 const LISTED: usize = 12;
 
 impl Cluster {
+    /// The seed of this run.
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The virtual time since the beginning.
     pub fn elapsed(&self) -> Duration {
         self.now - Instant::default()
@@ -293,6 +300,10 @@ impl Cluster {
 
     /// Fails the test; the seed and the command that repeats it are printed with it.
     pub fn fail(&self, what: &str) -> ! {
+        if self.watch.is_some() {
+            let broken = format!("after {:?}: {what}", self.elapsed());
+            std::panic::panic_any(Ended(Verdict::Unsafe(broken)));
+        }
         panic!("after {:?}: {what}", self.elapsed())
     }
 }

@@ -21,6 +21,12 @@ struct Believed {
 }
 
 impl View {
+    /// Who is up, each in which session.
+    pub(crate) fn showing(&self) -> impl Iterator<Item = (&NodeName, Session)> {
+        let up = self.members.iter().filter(|(_, known)| known.state.is_up());
+        up.map(|(name, known)| (name, known.session))
+    }
+
     /// Takes the next event, or says which rule it breaks.
     pub(crate) fn apply(&mut self, event: &Event) -> Result<(), String> {
         let (member, next) = match event {
@@ -113,17 +119,21 @@ impl View {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use chisme_proto::{
         ClusterName, Config, Cookie, Endpoints, Identity, Instant, KeyRing, Node, StretchedCookie,
     };
 
     fn member(state: MemberState, session: u64) -> MemberView {
+        named("a@sim", state, session)
+    }
+
+    pub(crate) fn named(name: &str, state: MemberState, session: u64) -> MemberView {
         let cookie = Cookie::new(&"ab".repeat(32)).expect("valid");
         let keys = KeyRing::new(&StretchedCookie::stretch(&cookie), &ClusterName::default());
         let identity = Identity {
-            name: NodeName::parse("a@sim").expect("valid"),
+            name: NodeName::parse(name).expect("valid"),
             session: Session::from_u64(session),
             endpoints: Endpoints::one("10.0.0.1:4747".parse().expect("valid")),
         };

@@ -31,7 +31,8 @@ pub struct Scenario {
     pub quiet: Duration,
     /// What must come of it besides.
     pub expect: Expect,
-    /// Names of expectations that the product misses today. They stay, and are reported as such.
+    /// What the product misses today; it stays, is reported as such, and does not fail the run: keys of
+    /// `[expect]` (`detection.p99`), `formed`, `converged`, `quiet`.
     pub known_misses: Vec<String>,
     /// The seeds that a run without `--seeds` takes.
     pub seeds: RangeInclusive<u64>,
@@ -75,15 +76,23 @@ pub struct Nodes {
 /// Settings of production that a scenario changes; what is not set keeps its default.
 #[derive(Clone, Debug, Default)]
 pub struct Tuning {
+    /// See [`Detector::probe_period`](chisme_proto::Detector::probe_period).
     pub probe_period: Option<Duration>,
+    /// See [`Detector::probe_timeout`](chisme_proto::Detector::probe_timeout).
     pub probe_timeout: Option<Duration>,
+    /// See [`Detector::indirect_probes`](chisme_proto::Detector::indirect_probes).
     pub indirect_probes: Option<u8>,
+    /// See [`Detector::suspicion_multiplier`](chisme_proto::Detector::suspicion_multiplier).
     pub suspicion_multiplier: Option<u32>,
+    /// See [`Detector::gossip_period`](chisme_proto::Detector::gossip_period).
     pub gossip_period: Option<Duration>,
+    /// See [`Config::max_members`](chisme_proto::Config::max_members).
     pub max_members: Option<usize>,
     /// How often a node that is alone asks for its seeds at first, at most, and one in company.
     pub seeds_alone_min: Option<Duration>,
+    /// How often it asks for them at most while it is alone.
     pub seeds_alone_max: Option<Duration>,
+    /// How often a node in company asks for its seeds.
     pub seeds_in_company: Option<Duration>,
 }
 
@@ -119,7 +128,9 @@ pub struct Link {
 /// How long a datagram takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Latency {
+    /// Always as long.
     Constant(Duration),
+    /// At least, and at most.
     Uniform(Duration, Duration),
     /// The least, and the mean of what comes on top.
     Exponential(Duration, Duration),
@@ -150,6 +161,8 @@ pub struct TimedFault {
 }
 
 /// What can go wrong.
+#[expect(missing_docs, reason = "what a variant says is what its fields are")]
+#[expect(clippy::large_enum_variant, reason = "a scenario has a handful of them")]
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// Links from a group to another are different.
@@ -189,6 +202,7 @@ pub enum Fault {
 }
 
 /// Who does not reach whom.
+#[expect(missing_docs, reason = "what a variant says is what its fields are")]
 #[derive(Clone, Debug)]
 pub enum Cut {
     /// A group from everybody else, both ways.
@@ -225,7 +239,9 @@ pub enum Answer {
 /// Somebody who is not one of us sends to a group.
 #[derive(Clone, Debug)]
 pub struct Attack {
+    /// Who receives it.
     pub nodes: Group,
+    /// What is sent.
     pub kind: AttackKind,
     /// Datagrams a second, to each of them.
     pub rate: u32,
@@ -257,25 +273,32 @@ pub struct Expect {
     pub converged_within: Option<Duration>,
     /// From the end of a process to an observer's Down, over all observers.
     pub detection: Quantiles,
+    /// From the end of a process to the first suspicion of it, over all that ended.
+    pub first_suspicion: Quantiles,
     /// From the end of a process to the first Down of it, over all that ended.
     pub first_detection: Quantiles,
-    /// Downs of members that live and can be reached, over all observers, at most.
+    /// Downs of members that live and can be reached, over all observers, at most. If it is not set,
+    /// one such Down by and of nodes that no fault is about fails the run.
     pub false_downs: Option<u64>,
     /// Downs of anybody, over all observers, at most.
     pub downs: Option<u64>,
     /// Suspicions of members that live, over all observers, at most.
     pub false_suspicions: Option<u64>,
-    /// How often nodes outside of all faults may start a new life.
+    /// How often nodes outside of all faults may start a new life. If it is not set, never.
     pub life_changes: Option<u64>,
     /// Means over all nodes and the whole time after the start, at most.
     pub datagrams_per_second: Option<f64>,
+    /// Bytes of UDP payload, likewise.
     pub bytes_per_second: Option<f64>,
 }
 
 /// Limits of a distribution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quantiles {
+    /// Half of all are not above it.
     pub p50: Option<Duration>,
+    /// 99 of 100 are not above it.
     pub p99: Option<Duration>,
+    /// None is above it.
     pub max: Option<Duration>,
 }
