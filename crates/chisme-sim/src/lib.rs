@@ -39,6 +39,7 @@ pub mod outcome;
 mod panics;
 mod record;
 mod replay;
+pub mod report;
 mod run;
 #[cfg(test)]
 mod sabotage;

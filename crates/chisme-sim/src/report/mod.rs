@@ -1,0 +1,17 @@
+//! What is made of outcomes: a page to look at, a summary and a trace for programs, a capture file.
+//!
+//! It owns how things are shown; it knows outcomes and nothing of how they came about.
+
+mod groups;
+mod lines;
+mod pcap;
+#[cfg(test)]
+mod sample;
+mod summary;
+
+pub use lines::trace_jsonl;
+pub use pcap::pcap;
+pub use summary::json;
+
+/// Of the JSON documents. It grows when a field changes its meaning or goes away.
+const VERSION: u32 = 1;
