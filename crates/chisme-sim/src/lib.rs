@@ -119,6 +119,7 @@ mod panics;
 mod queue;
 mod record;
 mod replay;
+pub mod report;
 mod run;
 #[cfg(test)]
 mod sabotage;
