@@ -13,6 +13,8 @@ use crate::cluster::Cluster;
 use crate::host::Process;
 use crate::millis;
 use crate::network::Datagram;
+use crate::outcome::Verdict;
+use crate::panics::Ended;
 use crate::record::{Record, describe, label};
 
 /// How often a condition is looked at.
@@ -22,6 +24,11 @@ const LOOK_EVERY: Duration = millis(10);
 const LISTED: usize = 12;
 
 impl Cluster {
+    /// The seed of this run.
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The virtual time since the beginning.
     pub fn elapsed(&self) -> Duration {
         self.now - Instant::default()
@@ -143,13 +150,18 @@ impl Cluster {
 
     /// A hash of everything that was sent, with its times and destinations.
     pub const fn digest(&self) -> u64 {
-        self.tape.digest.0
+        self.tape.digest.value()
     }
 
     /// Whether every running node sees every other running one, in its present session, and nobody
     /// else.
     pub fn is_complete(&self) -> bool {
         self.incomplete().is_none()
+    }
+
+    /// Whose view is not complete, and what is missing or too much in it.
+    pub(crate) fn why_incomplete(&self) -> String {
+        self.incomplete().unwrap_or_else(|| "every view is complete".to_owned())
     }
 
     /// The first node whose view is not complete.
@@ -159,7 +171,11 @@ impl Cluster {
             .map(|(_, node)| node.local())
             .map(|local| (local.name, local.session))
             .collect();
-        running().filter(|(host, _)| !host.is_frozen()).find_map(|(host, node)| {
+        // Whoever counts wrong is wrong, and counting is cheap.
+        let awake = || running().filter(|(host, _)| !host.is_frozen());
+        let miscounts = awake().find(|(host, _)| host.record.view.up() + 1 != all.len());
+        let suspects = miscounts.is_none().then(awake).into_iter().flatten();
+        miscounts.into_iter().chain(suspects).find_map(|(host, node)| {
             let mut seen: BTreeMap<NodeName, Session> = node
                 .members()
                 .into_iter()
@@ -228,13 +244,23 @@ impl Cluster {
 
     /// Demands that nobody but `except` has reported a change after `since`.
     pub fn assert_quiet(&self, since: Instant, except: &[&str]) {
-        for label in self.running().iter().filter(|label| !except.contains(&label.as_str())) {
-            let changes = self.changes(label, since);
-            if !changes.is_empty() {
-                let shown = &changes[..changes.len().min(LISTED)];
-                self.fail(&format!("{label} reports {} changes: {shown:?}", changes.len()));
-            }
+        if let Some(noise) = self.noise(since, except) {
+            self.fail(&noise);
         }
+    }
+
+    /// Who has reported changes after `since`, and which.
+    pub(crate) fn noise_since(&self, since: Instant) -> Option<String> {
+        self.noise(since, &[])
+    }
+
+    fn noise(&self, since: Instant, except: &[&str]) -> Option<String> {
+        let labels = self.running().into_iter().filter(|label| !except.contains(&label.as_str()));
+        labels.map(|label| (self.changes(&label, since), label)).find_map(|(changes, label)| {
+            let shown = &changes[..changes.len().min(LISTED)];
+            (!changes.is_empty())
+                .then(|| format!("{label} reports {} changes: {shown:?}", changes.len()))
+        })
     }
 
     /// How often anybody who runs has reported this change after `since`.
@@ -263,8 +289,21 @@ impl Cluster {
         }
     }
 
+    pub(crate) fn check_member(&self, index: usize, name: &NodeName) {
+        let host = &self.hosts[index];
+        let Some(process) = &host.process else { return };
+        let held = process.node.member(name);
+        if let Err(difference) = host.record.view.compare_one(name, held.as_ref()) {
+            self.fail(&format!("{}: {difference}", host.label));
+        }
+    }
+
     /// Fails the test; the seed and the command that repeats it are printed with it.
     pub fn fail(&self, what: &str) -> ! {
+        if self.watch.is_some() {
+            let broken = format!("after {:?}: {what}", self.elapsed());
+            std::panic::panic_any(Ended(Verdict::Unsafe(broken)));
+        }
         panic!("after {:?}: {what}", self.elapsed())
     }
 }

@@ -11,6 +11,7 @@ use chisme_proto::{Event, MemberState, MemberView, NodeName, Session};
 #[derive(Debug, Default)]
 pub(crate) struct View {
     members: BTreeMap<NodeName, Believed>,
+    up: usize,
 }
 
 #[derive(Debug)]
@@ -20,6 +21,12 @@ struct Believed {
 }
 
 impl View {
+    /// Who is up, each in which session.
+    pub(crate) fn showing(&self) -> impl Iterator<Item = (&NodeName, Session)> {
+        let up = self.members.iter().filter(|(_, known)| known.state.is_up());
+        up.map(|(name, known)| (name, known.session))
+    }
+
     /// Takes the next event, or says which rule it breaks.
     pub(crate) fn apply(&mut self, event: &Event) -> Result<(), String> {
         let (member, next) = match event {
@@ -50,9 +57,33 @@ impl View {
         if !same_process && !matches!(event, Event::Up(_)) {
             return Err(format!("{event:?} is about another session than its Up: {before:?}"));
         }
+        self.up = self.up + usize::from(next.is_up())
+            - usize::from(before.is_some_and(|known| known.state.is_up()));
         let believed = Believed { state: next, session: member.session };
         self.members.insert(member.name.clone(), believed);
         Ok(())
+    }
+
+    /// How many are up by events.
+    pub(crate) const fn up(&self) -> usize {
+        self.up
+    }
+
+    /// Holds what the node itself says of one member against what the events said. For after each
+    /// change, where [`compare`](Self::compare) takes too long.
+    pub(crate) fn compare_one(
+        &self,
+        name: &NodeName,
+        held: Option<&MemberView>,
+    ) -> Result<(), String> {
+        let said = self.members.get(name).filter(|known| known.state.is_up());
+        let said = said.map(|known| (known.state, known.session));
+        let held = held.filter(|member| member.state.is_up());
+        let held = held.map(|member| (member.state, member.session));
+        if said == held {
+            return Ok(());
+        }
+        Err(format!("snapshot and events differ: {name}: {said:?} by events, {held:?} held"))
     }
 
     /// Holds the node's own snapshot against what the events said.
@@ -88,17 +119,21 @@ impl View {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use chisme_proto::{
         ClusterName, Config, Cookie, Endpoints, Identity, Instant, KeyRing, Node, StretchedCookie,
     };
 
     fn member(state: MemberState, session: u64) -> MemberView {
+        named("a@sim", state, session)
+    }
+
+    pub(crate) fn named(name: &str, state: MemberState, session: u64) -> MemberView {
         let cookie = Cookie::new(&"ab".repeat(32)).expect("valid");
         let keys = KeyRing::new(&StretchedCookie::stretch(&cookie), &ClusterName::default());
         let identity = Identity {
-            name: NodeName::parse("a@sim").expect("valid"),
+            name: NodeName::parse(name).expect("valid"),
             session: Session::from_u64(session),
             endpoints: Endpoints::one("10.0.0.1:4747".parse().expect("valid")),
         };
@@ -150,5 +185,11 @@ mod tests {
         assert!(view.compare(&[member(MemberState::Alive, 1)]).is_ok());
         assert!(view.compare(&[member(MemberState::Suspect, 1)]).is_err());
         assert!(view.compare(&[]).is_err());
+        let (alive, down) = (member(MemberState::Alive, 1), member(MemberState::Down, 1));
+        let name = alive.name.clone();
+        assert_eq!(view.up(), 1);
+        assert!(view.compare_one(&name, Some(&alive)).is_ok());
+        assert!(view.compare_one(&name, Some(&down)).is_err());
+        assert!(view.compare_one(&name, None).is_err());
     }
 }

@@ -1,0 +1,161 @@
+//! What a scenario expects, held against what was measured.
+//!
+//! It knows figures and nothing of how they came about.
+
+use std::time::Duration;
+
+use crate::outcome::{Expectation, Figures, Verdict};
+use crate::scenario::{Quantiles, Scenario};
+
+/// What the product may be known to miss besides the lines of `[expect]`.
+pub(crate) const FORMED: &str = "formed";
+pub(crate) const CONVERGED: &str = "converged";
+pub(crate) const QUIET: &str = "quiet";
+
+/// One limit: its key, what is wanted, what came, and the unit.
+struct Line {
+    what: String,
+    wanted: f64,
+    got: Option<f64>,
+    unit: &'static str,
+}
+
+/// Each expectation of a scenario with what came.
+pub(crate) fn judge(scenario: &Scenario, figures: &Figures) -> Vec<Expectation> {
+    let lines = lines(scenario, figures).into_iter();
+    lines
+        .map(|Line { what, wanted, got, unit }| Expectation {
+            met: got.is_some_and(|got| got <= wanted),
+            known_miss: scenario.known_misses.contains(&what),
+            what,
+            wanted,
+            got,
+            unit,
+        })
+        .collect()
+}
+
+/// The first expectations that are missed although nobody knew.
+pub(crate) fn verdict(expectations: &[Expectation]) -> Verdict {
+    let missed: Vec<String> =
+        expectations.iter().filter(|line| !line.met && !line.known_miss).map(tell).collect();
+    if missed.is_empty() { Verdict::Passed } else { Verdict::Unexpected(missed.join("; ")) }
+}
+
+fn tell(line: &Expectation) -> String {
+    let Expectation { what, wanted, unit, .. } = line;
+    let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+    match line.got {
+        Some(got) => format!("{what} is {}{unit}, not at most {wanted}{unit}", short(got)),
+        None => format!("{what}: there was nothing to measure"),
+    }
+}
+
+/// With three decimals at most.
+fn short(number: f64) -> String {
+    let text = format!("{number:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// All that may stand in `known_misses` of a scenario.
+pub(crate) fn names(scenario: &Scenario) -> Vec<String> {
+    let lines = lines(scenario, &Figures::default()).into_iter().map(|line| line.what);
+    lines.chain([CONVERGED, QUIET].map(str::to_owned)).collect()
+}
+
+fn lines(scenario: &Scenario, figures: &Figures) -> Vec<Line> {
+    let expect = &scenario.expect;
+    let mut lines = Vec::new();
+    let mut add = |what: &str, wanted: Option<f64>, got: Option<f64>, unit: &'static str| {
+        lines.extend(wanted.map(|wanted| Line { what: what.to_owned(), wanted, got, unit }));
+    };
+    let seconds = |span: Option<Duration>| span.map(|span| span.as_secs_f64());
+    let formed_within = scenario.nodes.formed_within;
+    let formed = (!formed_within.is_zero()).then_some(formed_within.as_secs_f64());
+    add(FORMED, formed, figures.formed, "s");
+    add("formed_within", seconds(expect.formed_within), figures.formed, "s");
+    add("converged_within", seconds(expect.converged_within), figures.converged, "s");
+    let detections: Vec<f64> = figures.detections.iter().map(|one| one.seconds).collect();
+    let times = [
+        ("detection", &expect.detection, &detections),
+        ("first_suspicion", &expect.first_suspicion, &figures.first_suspicions),
+        ("first_detection", &expect.first_detection, &figures.first_detections),
+    ];
+    for (what, Quantiles { p50, p99, max }, times) in times {
+        for (name, limit, part) in [("p50", p50, 0.5), ("p99", p99, 0.99), ("max", max, 1.0)] {
+            let got = quantile(times, part);
+            add(&format!("{what}.{name}"), seconds(*limit), got, "s");
+        }
+    }
+    let counts = [
+        ("false_downs", expect.false_downs, figures.false_downs),
+        ("downs", expect.downs, figures.downs),
+        ("false_suspicions", expect.false_suspicions, figures.false_suspicions),
+        ("life_changes", expect.life_changes, figures.life_changes),
+    ];
+    for (what, limit, got) in counts {
+        add(what, limit.map(|limit| limit as f64), Some(got as f64), "");
+    }
+    let rates = [
+        ("datagrams_per_second", expect.datagrams_per_second, figures.datagrams_per_second),
+        ("bytes_per_second", expect.bytes_per_second, figures.bytes_per_second),
+    ];
+    for (what, limit, got) in rates {
+        add(what, limit, Some(got), "");
+    }
+    lines
+}
+
+/// The least of the values that so many of all do not exceed; none if there are none. `part` is
+/// from 0.0 to 1.0.
+pub(crate) fn quantile(values: &[f64], part: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let rank = (part * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!(quantile(&values, 0.5), Some(100.0));
+        assert_eq!(quantile(&values, 0.99), Some(198.0));
+        assert_eq!(quantile(&values, 1.0), Some(200.0));
+        assert_eq!(quantile(&[3.0], 0.5), Some(3.0));
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+
+    fn scenario(more: &str) -> Scenario {
+        let text = format!(
+            "why = ''\nexpected = ''\nsource = ''\n{more}\n[nodes]\ncount = 2\nformed_within = '0s'\n\
+             [expect]\nfalse_downs = 2\ndetection = {{ p99 = '9s' }}\n"
+        );
+        Scenario::parse("test", &text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn what_is_missed_is_told_unless_it_is_known() {
+        let mut figures = Figures { false_downs: 3, ..Figures::default() };
+        let told = |scenario: &Scenario, figures: &Figures| verdict(&judge(scenario, figures));
+        let Verdict::Unexpected(cause) = told(&scenario(""), &figures) else { panic!("missed") };
+        assert!(cause.contains("false_downs is 3, not at most 2"), "{cause}");
+        assert!(cause.contains("detection.p99: there was nothing to measure"), "{cause}");
+        let known = scenario("known_misses = ['false_downs', 'detection.p99']");
+        assert_eq!(told(&known, &figures), Verdict::Passed);
+        figures.false_downs = 2;
+        let lines = judge(&known, &figures);
+        assert!(lines.iter().any(|line| line.what == "false_downs" && line.met && line.known_miss));
+    }
+
+    #[test]
+    fn only_what_is_expected_can_be_known_to_be_missed() {
+        let text =
+            "why = ''\nexpected = ''\nsource = ''\nknown_misses = ['downs']\n[nodes]\ncount = 2";
+        let error = Scenario::parse("test", text).expect_err("not expected").to_string();
+        assert!(error.contains("\"downs\"") && error.contains("quiet"), "{error}");
+    }
+}

@@ -1,0 +1,59 @@
+//! Whether the views are right: what must hold once the faults are over.
+//!
+//! It compares what nodes show with what machines do, at one moment.
+
+use std::collections::BTreeMap;
+
+use chisme_proto::{NodeName, Session};
+
+use crate::cluster::Cluster;
+use crate::record::label;
+
+impl Cluster {
+    /// Whether every node shows who runs, and nobody else, as far as nothing keeps it from knowing.
+    pub(crate) fn is_right(&self) -> bool {
+        self.wrong().is_none()
+    }
+
+    /// Whose view is wrong, and how. With a fault that never ends there are pairs that cannot know
+    /// of each other; of those nothing is demanded.
+    pub(crate) fn wrong(&self) -> Option<String> {
+        let lasting = self.watch.as_ref().is_some_and(|watch| watch.disturbances.go_on(self.now));
+        if !lasting {
+            return (!self.is_complete()).then(|| self.why_incomplete());
+        }
+        (0..self.hosts.len()).find_map(|observer| self.wrong_at(observer))
+    }
+
+    fn wrong_at(&self, observer: usize) -> Option<String> {
+        let host = &self.hosts[observer];
+        let process = host.process.as_ref().filter(|process| process.frozen == 0)?;
+        let shown: BTreeMap<NodeName, Session> = process
+            .node
+            .members()
+            .into_iter()
+            .filter(|member| member.state.is_up())
+            .map(|member| (member.name, member.session))
+            .collect();
+        (0..self.hosts.len()).filter(|&subject| self.can_know(observer, subject)).find_map(
+            |subject| {
+                let subject = &self.hosts[subject];
+                let local = subject.process.as_ref().map(|process| process.node.local());
+                let name = local.as_ref().map_or(&subject.setup.name, |local| &local.name);
+                let (seen, is) = (shown.get(name), local.as_ref().map(|local| &local.session));
+                (seen != is)
+                    .then(|| format!("{} sees {}: {seen:?}, not {is:?}", host.label, label(name)))
+            },
+        )
+    }
+
+    fn can_know(&self, observer: usize, subject: usize) -> bool {
+        let Some(watch) = &self.watch else { return true };
+        let (all, now) = (&watch.disturbances, self.now);
+        observer != subject
+            && !all.impaired(observer, now, now)
+            && !all.impaired(subject, now, now)
+            && !all.silenced(observer, subject, now, now)
+            && !all.silenced(subject, observer, now, now)
+    }
+}

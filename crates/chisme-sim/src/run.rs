@@ -1,0 +1,345 @@
+//! One run of a scenario: the nodes start, the faults come and go, and it is judged what came of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+
+use crate::check::Watch;
+use crate::cluster::Cluster;
+use crate::expect;
+use crate::fault::Faults;
+use crate::log::Errors;
+use crate::network::{Effect, NodeSet, Scope};
+use crate::outcome::{Figures, Outcome, Traffic, Verdict};
+use crate::panics::{self, Cause};
+use crate::scenario::{DetectorMode, Fault, Group, Link, Scenario, TimedFault};
+use crate::story::seconds;
+use crate::trace::Trace;
+
+/// The quiet phase begins so long after the last fault, and so long after the views are right: until
+/// then suspicions may come and go that the faults have left behind.
+const AFTER_FAULTS: Duration = Duration::from_secs(10);
+const AFTER_VIEWS: Duration = Duration::from_secs(3);
+
+/// What a run keeps besides its figures.
+#[derive(Clone, Debug, Default)]
+pub struct Keep {
+    /// The story for a report.
+    pub story: bool,
+    /// All datagrams between these two moments, in seconds.
+    pub window: Option<(f64, f64)>,
+    /// The bytes of every datagram, for a capture file.
+    pub capture: bool,
+}
+
+/// Runs a scenario, at one point of its grid, with one seed. The same arguments give the same
+/// outcome on every machine. Nothing that goes wrong in it takes the thread down.
+pub fn run(
+    scenario: &Scenario,
+    point: &BTreeMap<String, toml::Value>,
+    seed: u64,
+    keep: &Keep,
+) -> Outcome {
+    let outcome = run_with(scenario, point, seed, keep, Company::default());
+    outcome.expect("nobody has asked for its end")
+}
+
+/// Who else looks on.
+#[derive(Default)]
+pub(crate) struct Company<'a> {
+    /// Ends the run once it is set.
+    pub(crate) stop: Option<Arc<AtomicBool>>,
+    /// Follows what happens, one by one.
+    pub(crate) trace: Option<&'a mut Trace>,
+    /// Breaks something at a moment of the run, for tests of what watches over it.
+    #[cfg(test)]
+    pub(crate) sabotage: Option<Sabotage<'a>>,
+}
+
+/// Something that breaks a run, so long after the views are complete.
+#[cfg(test)]
+type Sabotage<'a> = (Duration, &'a dyn Fn(&mut Cluster));
+
+/// Like [`run`]; none if it was stopped.
+pub(crate) fn run_with(
+    scenario: &Scenario,
+    point: &BTreeMap<String, toml::Value>,
+    seed: u64,
+    keep: &Keep,
+    mut company: Company<'_>,
+) -> Option<Outcome> {
+    let here = scenario.at(point);
+    let mut run = Run::new(here.as_ref().unwrap_or(scenario), seed, keep, &mut company);
+    if let Err(error) = &here {
+        run.found(Verdict::Harness(error.to_string()));
+        return Some(run.into_outcome(point, keep));
+    }
+    let errors = Errors::default();
+    let end = errors.listen(|| panics::catch(|| run.play(&company)));
+    if let Some(trace) = company.trace {
+        *trace = run.cluster.trace.take().map_or_else(Trace::default, |trace| *trace);
+    }
+    match end {
+        Ok(()) => {}
+        Err(Cause::Abandoned) => return None,
+        Err(Cause::Verdict(verdict)) => run.found(verdict),
+    }
+    if let Some(error) = errors.first() {
+        run.found(Verdict::Unsafe(format!("an error was logged: {error}")));
+    }
+    Some(run.into_outcome(point, keep))
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    cluster: Cluster,
+    /// For groups only, so that a group is the same whatever else is drawn.
+    rng: ChaCha8Rng,
+    figures: Figures,
+    marks: BTreeMap<String, u64>,
+    verdict: Verdict,
+    formed_at: Option<f64>,
+    faults_ended_at: f64,
+    /// Whether it came to the end of its faults.
+    disturbed: bool,
+    /// None only while they play, and if what plays them has panicked.
+    faults: Option<Faults<'a>>,
+}
+
+impl<'a> Run<'a> {
+    fn new(scenario: &'a Scenario, seed: u64, keep: &Keep, company: &mut Company<'_>) -> Self {
+        let mut cluster = Cluster::new(seed);
+        cluster.write_down(keep);
+        cluster.watch = Some(Box::new(Watch::among(scenario.nodes.count, company.stop.take())));
+        cluster.trace = company.trace.as_mut().map(|trace| Box::new(std::mem::take(*trace)));
+        Self {
+            scenario,
+            cluster,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            figures: Figures::default(),
+            marks: BTreeMap::new(),
+            verdict: Verdict::Passed,
+            formed_at: None,
+            faults_ended_at: 0.0,
+            disturbed: false,
+            faults: Some(Faults::new(scenario, seed)),
+        }
+    }
+
+    fn found(&mut self, verdict: Verdict) {
+        self.verdict = std::mem::replace(&mut self.verdict, Verdict::Passed).worse(verdict);
+    }
+
+    fn labels(&mut self, group: &Group) -> Vec<String> {
+        let nodes = &self.scenario.nodes;
+        let numbers = group.resolve(nodes.count, &nodes.zones, &[], &mut self.rng);
+        numbers.into_iter().map(|n| format!("n{n}")).collect()
+    }
+
+    fn play(&mut self, company: &Company<'_>) {
+        let seeds = self.labels(&self.scenario.nodes.seeds);
+        self.cluster.seed_with(&seeds.iter().map(String::as_str).collect::<Vec<_>>());
+        self.form();
+        #[cfg(test)]
+        if let Some((after, sabotage)) = company.sabotage {
+            self.cluster.run_for(after);
+            sabotage(&mut self.cluster);
+        }
+        #[cfg(not(test))]
+        let _ = company;
+        self.disturb();
+        self.disturbed = true;
+        if let Err(verdict) = self.converge() {
+            self.found(verdict);
+        }
+    }
+
+    /// The nodes start. If their views do not become complete in time the faults begin all the same.
+    fn form(&mut self) {
+        let nodes = &self.scenario.nodes;
+        let count = u32::try_from(nodes.count).unwrap_or(u32::MAX);
+        if self.scenario.network != Link::default() {
+            let effect = Effect::Impair(self.scenario.network.clone());
+            self.cluster.rule(Scope::Between(NodeSet::all(), NodeSet::all()), effect, None);
+        }
+        let machines = self.faults.as_ref().map_or(nodes.count, Faults::machines);
+        for n in 0..machines {
+            // Those that exist only for a fault start with it.
+            let label =
+                if n < nodes.count { format!("n{n}") } else { format!("x{}", n - nodes.count) };
+            self.scenario.config.apply(self.cluster.setup(&label));
+        }
+        if self.faults.as_ref().is_some_and(Faults::need_recordings) {
+            self.cluster.record_datagrams();
+        }
+        for n in 0..count {
+            self.cluster.start(&format!("n{n}"));
+            self.cluster.run_for(nodes.spread / count);
+        }
+        let started = seconds(self.cluster.now());
+        if !nodes.formed_within.is_zero()
+            && self.cluster.run_until(nodes.formed_within, Cluster::is_complete)
+        {
+            let now = seconds(self.cluster.now());
+            self.formed_at = Some(now);
+            self.figures.formed = Some(now - started);
+        }
+    }
+
+    fn disturb(&mut self) {
+        let Some(mut faults) = self.faults.take() else { return };
+        faults.play(&mut self.cluster);
+        self.faults_ended_at = seconds(self.cluster.now());
+        self.faults = Some(faults);
+    }
+
+    /// After the faults every view becomes right, and stays so.
+    fn converge(&mut self) -> Result<(), Verdict> {
+        let known = |names: &[&str]| {
+            self.scenario.known_misses.iter().any(|known| names.contains(&known.as_str()))
+        };
+        let (may_not_converge, may_be_loud) =
+            (known(&[expect::CONVERGED, "converged_within"]), known(&[expect::QUIET]));
+        let since = self.cluster.now();
+        if self.cluster.run_until(self.scenario.liveness, Cluster::is_right) {
+            self.figures.converged = Some(seconds(self.cluster.now()) - seconds(since));
+        } else if !may_not_converge {
+            return Err(Verdict::NotLive(self.not_right()));
+        }
+        if self.scenario.quiet.is_zero() || self.figures.converged.is_none() {
+            return Ok(());
+        }
+        if !self.scenario.faults.is_empty() {
+            let settled = (self.cluster.now() + AFTER_VIEWS).max(since + AFTER_FAULTS);
+            self.cluster.run_for(settled - self.cluster.now());
+        }
+        let quiet = self.cluster.now();
+        self.cluster.run_for(self.scenario.quiet);
+        if may_be_loud {
+            return Ok(());
+        }
+        match self.cluster.noise_since(quiet).or_else(|| self.cluster.wrong()) {
+            Some(noise) => Err(Verdict::NotLive(format!("not quiet: {noise}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn not_right(&self) -> String {
+        let wrong = self.cluster.wrong().unwrap_or_default();
+        format!("{:?} after the faults: {wrong}", self.scenario.liveness)
+    }
+
+    /// What the watch has counted becomes figures, and what it holds against the nodes a verdict.
+    fn tally(&mut self) {
+        let Some(watch) = self.cluster.end_watch() else { return };
+        let peak = watch.sizes.iter().map(|sizes| sizes.peak).max().unwrap_or(0);
+        let tally = watch.tally;
+        self.figures.detections = tally.detections;
+        self.figures.first_suspicions = tally.first_suspicions;
+        self.figures.first_detections = tally.first_detections;
+        self.figures.false_downs = tally.false_downs;
+        self.figures.downs = tally.downs;
+        self.figures.false_suspicions = tally.false_suspicions;
+        self.figures.life_changes = tally.life_changes;
+        self.figures.peak_per_second = peak;
+        if self.scenario.detector == DetectorMode::Chisme {
+            let expect = &self.scenario.expect;
+            let false_down = tally.false_down.filter(|_| expect.false_downs.is_none());
+            let life_change = tally.life_change.filter(|_| expect.life_changes.is_none());
+            for cause in [false_down, life_change].into_iter().flatten() {
+                self.found(Verdict::NotLive(cause));
+            }
+        }
+    }
+
+    /// What happens in every run, and what this one's faults bring about, must have been seen.
+    fn messages(&mut self) {
+        if self.scenario.detector == DetectorMode::Baseline {
+            return;
+        }
+        let sent = self.cluster.recorder.as_ref().map(|recorder| &recorder.sent);
+        let mut kinds = vec!["hello", "hello_ack", "proof", "welcome", "ping", "ack"];
+        let goodbye = |timed: &TimedFault| {
+            matches!(timed.fault, Fault::Leave { .. } | Fault::RollingRestart { .. })
+        };
+        if self.scenario.faults.iter().any(goodbye) {
+            kinds.extend(["leaving", "leaving_ack"]);
+        }
+        for kind in kinds {
+            let count = sent.and_then(|sent| sent.get(kind)).map_or(0, |kind| kind.datagrams);
+            self.marks.insert(format!("message: {kind}"), count);
+        }
+    }
+
+    fn judge_marks(&mut self) {
+        let missing: Vec<&str> = self
+            .marks
+            .iter()
+            .filter(|(_, count)| **count == 0)
+            .map(|(mark, _)| mark.as_str())
+            .collect();
+        if self.disturbed && !missing.is_empty() {
+            let cause = format!("it never happened: {}", missing.join(", "));
+            self.found(Verdict::Harness(cause));
+        }
+    }
+
+    fn into_outcome(mut self, point: &BTreeMap<String, toml::Value>, keep: &Keep) -> Outcome {
+        let mut ribbons = Vec::new();
+        if let Some(faults) = &mut self.faults {
+            let (marks, drawn) = faults.told(&mut self.cluster);
+            self.marks.extend(marks);
+            ribbons = drawn;
+        }
+        self.tally();
+        self.messages();
+        self.judge_marks();
+        let Self { scenario, cluster, mut figures, marks, mut verdict, .. } = self;
+        let virtual_seconds = seconds(cluster.now());
+        let (seed, hash, events) = (cluster.seed, cluster.digest(), cluster.events);
+        let recorder = cluster.into_recorder();
+        let per = virtual_seconds * scenario.nodes.count as f64;
+        let total =
+            |part: fn(&Traffic) -> u64| recorder.sent.values().map(part).sum::<u64>() as f64 / per;
+        figures.datagrams_per_second = total(|traffic| traffic.datagrams);
+        figures.bytes_per_second = total(|traffic| traffic.bytes);
+        figures.sent =
+            recorder.sent.iter().map(|(kind, traffic)| ((*kind).to_owned(), *traffic)).collect();
+        let expectations = expect::judge(scenario, &figures);
+        if self.disturbed {
+            verdict = verdict.worse(expect::verdict(&expectations));
+        }
+        let story = keep.story.then(|| {
+            let mut story = recorder.into_story(scenario.nodes.count, virtual_seconds);
+            story.formed_at = self.formed_at;
+            story.faults_ended_at = self.faults_ended_at;
+            story.faults = ribbons;
+            story
+        });
+        Outcome {
+            scenario: scenario.name.clone(),
+            seed,
+            point: point.clone(),
+            detector: scenario.detector,
+            probe_period: probe_period(scenario),
+            verdict,
+            expectations,
+            figures,
+            marks,
+            hash,
+            events,
+            virtual_seconds,
+            story,
+        }
+    }
+}
+
+/// That of production is also that of foca's preset for a LAN.
+fn probe_period(scenario: &Scenario) -> f64 {
+    let default = chisme_proto::Detector::default().probe_period;
+    scenario.config.probe_period.unwrap_or(default).as_secs_f64()
+}

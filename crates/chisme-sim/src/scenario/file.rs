@@ -1,0 +1,717 @@
+//! How a scenario stands in a TOML file.
+//!
+//! Every table refuses keys that it does not know, and an error names the line and the key.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+
+use super::Group;
+use super::model::{
+    Answer, Attack, AttackKind, Burst, Cut, DetectorMode, Expect, Fault, Latency, Link, Nodes,
+    Quantiles, Scenario, TimedFault, Tuning,
+};
+
+/// What is wrong with a scenario file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScenarioError {
+    /// It is not TOML, or not what a scenario looks like. The text names line, column and key.
+    #[error("{0}")]
+    Syntax(String),
+    /// Each value is possible, but not all of them together.
+    #[error("{place}: {problem}")]
+    Meaning {
+        /// Which part.
+        place: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+fn meaning(place: impl fmt::Display, problem: impl fmt::Display) -> ScenarioError {
+    ScenarioError::Meaning { place: place.to_string(), problem: problem.to_string() }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    why: String,
+    expected: String,
+    source: String,
+    nodes: NodesTable,
+    #[serde(default)]
+    config: TuningTable,
+    #[serde(default)]
+    network: LinkTable,
+    #[serde(default)]
+    fault: Vec<FaultTable>,
+    #[serde(default = "default_liveness")]
+    liveness: Span,
+    #[serde(default = "default_quiet")]
+    quiet: Span,
+    #[serde(default)]
+    expect: ExpectTable,
+    #[serde(default)]
+    known_misses: Vec<String>,
+    #[serde(default = "default_seeds")]
+    seeds: SeedRange,
+    #[serde(default)]
+    grid: BTreeMap<String, Vec<toml::Value>>,
+    #[serde(default)]
+    axes: Vec<String>,
+    #[serde(default)]
+    detector: DetectorName,
+}
+
+fn default_liveness() -> Span {
+    Span(Duration::from_secs(60))
+}
+
+fn default_quiet() -> Span {
+    Span(Duration::from_secs(20))
+}
+
+fn default_seeds() -> SeedRange {
+    SeedRange(1..=20)
+}
+
+/// A duration as text: `1s`, `250ms`, `1m 30s`.
+#[derive(Clone, Copy, Default)]
+struct Span(Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parsed = humantime::parse_duration(&text);
+        parsed.map(Self).map_err(|error| {
+            D::Error::custom(format!(
+                "{text:?} is no duration like \"1m 30s\" or \"250ms\": {error}"
+            ))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Group {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Seeds as text: `1..50`, both included, or a single one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SeedRange(pub(crate) RangeInclusive<u64>);
+
+impl FromStr for SeedRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no range of seeds like \"1..50\"");
+        let (from, to) = text.split_once("..").unwrap_or((text, text));
+        let to = to.strip_prefix('=').unwrap_or(to);
+        let (from, to) = (from.parse().map_err(|_| wrong())?, to.parse().map_err(|_| wrong())?);
+        if from > to { Err(wrong()) } else { Ok(Self(from..=to)) }
+    }
+}
+
+impl<'de> Deserialize<'de> for SeedRange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DetectorName {
+    #[default]
+    Chisme,
+    Baseline,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NodesTable {
+    count: usize,
+    #[serde(default)]
+    zones: Vec<String>,
+    #[serde(default)]
+    spread: Span,
+    seeds: Option<Group>,
+    #[serde(default = "default_liveness")]
+    formed_within: Span,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TuningTable {
+    probe_period: Option<Span>,
+    probe_timeout: Option<Span>,
+    indirect_probes: Option<u8>,
+    suspicion_multiplier: Option<u32>,
+    gossip_period: Option<Span>,
+    max_members: Option<usize>,
+    seeds_alone_min: Option<Span>,
+    seeds_alone_max: Option<Span>,
+    seeds_in_company: Option<Span>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkTable {
+    latency: Option<LatencyTable>,
+    loss: Option<f64>,
+    burst: Option<BurstTable>,
+    duplicate: Option<f64>,
+    reorder: Option<f64>,
+    corrupt: Option<f64>,
+    truncate: Option<f64>,
+    mtu: Option<usize>,
+    bandwidth: Option<u64>,
+    queue: Option<usize>,
+    #[serde(default)]
+    clog: bool,
+    late_replay: Option<ReplayTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReplayTable {
+    part: f64,
+    after: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BurstTable {
+    good: Span,
+    bad: Span,
+    loss: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a duration, or one of { min, max }, { least, mean }, { usual, rare, percent }"
+)]
+enum LatencyTable {
+    Constant(Span),
+    Uniform { min: Span, max: Span },
+    Exponential { least: Span, mean: Span },
+    Bimodal { usual: Span, rare: Span, percent: u8 },
+}
+
+/// One fault: when, and exactly one of the keys that say what.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FaultTable {
+    at: Span,
+    #[serde(rename = "for")]
+    lasts: Option<Span>,
+    link: Option<LinkFaultTable>,
+    cut: Option<CutTable>,
+    flip_flop: Option<FlipFlopTable>,
+    swizzle: Option<SwizzleTable>,
+    crash: Option<Group>,
+    restart: Option<RestartTable>,
+    leave: Option<PacedTable>,
+    rolling_restart: Option<PacedTable>,
+    freeze: Option<Group>,
+    stall: Option<Group>,
+    slow: Option<SlowTable>,
+    small_buffer: Option<BufferTable>,
+    reuse_address: Option<Group>,
+    duplicate_name: Option<Group>,
+    clock: Option<ClockTable>,
+    dns: Option<DnsTable>,
+    attack: Option<AttackTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkFaultTable {
+    from: Group,
+    to: Group,
+    #[serde(default)]
+    both_ways: bool,
+    is: LinkTable,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CutTable {
+    off: Option<Group>,
+    from: Option<Group>,
+    to: Option<Group>,
+    islands: Option<Vec<Group>>,
+    bridge: Option<Group>,
+    #[serde(default)]
+    majorities: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FlipFlopTable {
+    nodes: Group,
+    period: Span,
+    #[serde(default)]
+    ingress: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SwizzleTable {
+    nodes: Group,
+    step: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RestartTable {
+    nodes: Group,
+    #[serde(default)]
+    new_address: bool,
+    clock: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PacedTable {
+    nodes: Group,
+    #[serde(default)]
+    every: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SlowTable {
+    nodes: Group,
+    per_datagram: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BufferTable {
+    nodes: Group,
+    datagrams: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClockTable {
+    nodes: Group,
+    #[serde(default)]
+    drift_ppm: i64,
+    #[serde(default)]
+    step_seconds: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DnsTable {
+    nodes: Group,
+    answer: AnswerName,
+    addresses: Option<usize>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AnswerName {
+    Empty,
+    NoSuchName,
+    Timeout,
+    Stale,
+    Partial,
+    Disjoint,
+    Flapping,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AttackTable {
+    nodes: Group,
+    kind: AttackName,
+    rate: u32,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AttackName {
+    WrongKey,
+    ForeignCluster,
+    Tamper,
+    Replay,
+    Reflect,
+    Flood,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectTable {
+    formed_within: Option<Span>,
+    converged_within: Option<Span>,
+    #[serde(default)]
+    detection: QuantilesTable,
+    #[serde(default)]
+    first_suspicion: QuantilesTable,
+    #[serde(default)]
+    first_detection: QuantilesTable,
+    false_downs: Option<u64>,
+    downs: Option<u64>,
+    false_suspicions: Option<u64>,
+    life_changes: Option<u64>,
+    datagrams_per_second: Option<f64>,
+    bytes_per_second: Option<f64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QuantilesTable {
+    p50: Option<Span>,
+    p99: Option<Span>,
+    max: Option<Span>,
+}
+
+impl Scenario {
+    /// Reads a scenario. `name` is that of its file, without `.toml`.
+    ///
+    /// # Errors
+    /// [`ScenarioError`] names line and key, or what does not go together.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
+        let syntax = |error: toml::de::Error| ScenarioError::Syntax(error.to_string());
+        let file: File = toml::from_str(text).map_err(syntax)?;
+        let table: toml::Table = toml::from_str(text).map_err(syntax)?;
+        let scenario = file.into_scenario(name, table)?;
+        // A value of the grid that cannot work is known before anything runs.
+        for point in scenario.points() {
+            scenario.at(&point)?;
+        }
+        Ok(scenario)
+    }
+
+    /// The scenario as a file that [`parse`](Self::parse) reads.
+    pub fn to_toml(&self) -> String {
+        self.table.to_string()
+    }
+
+    /// All combinations of the parameters, or the one empty combination.
+    pub fn points(&self) -> Vec<BTreeMap<String, toml::Value>> {
+        let mut points = vec![BTreeMap::new()];
+        for (key, values) in &self.grid {
+            points = points
+                .iter()
+                .flat_map(|point| {
+                    values.iter().map(move |value| {
+                        let mut point = point.clone();
+                        point.insert(key.clone(), value.clone());
+                        point
+                    })
+                })
+                .collect();
+        }
+        points
+    }
+
+    /// This scenario at one point of its grid, or anywhere else: with other settings, and without a
+    /// grid. A key is a path: `network.loss`, `fault.0.for`, `nodes.count`.
+    ///
+    /// # Errors
+    /// If there is no such setting, or it cannot have that value.
+    pub fn at(&self, point: &BTreeMap<String, toml::Value>) -> Result<Self, ScenarioError> {
+        let mut scenario = self.with(point)?;
+        if !point.is_empty() {
+            scenario.grid.clear();
+        }
+        Ok(scenario)
+    }
+
+    /// This scenario with other settings, over the rest of its grid.
+    ///
+    /// # Errors
+    /// Those of [`at`](Self::at).
+    pub fn with(&self, settings: &BTreeMap<String, toml::Value>) -> Result<Self, ScenarioError> {
+        if settings.is_empty() {
+            return Ok(self.clone());
+        }
+        let mut table = self.table.clone();
+        for (path, value) in settings {
+            set(&mut table, path, value)?;
+            if let Some(toml::Value::Table(grid)) = table.get_mut("grid") {
+                grid.remove(path);
+            }
+        }
+        let file: File = table.clone().try_into().map_err(|error: toml::de::Error| {
+            let set: Vec<String> =
+                settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+            ScenarioError::Syntax(format!("with {}: {error}", set.join(", ")))
+        })?;
+        file.into_scenario(&self.name, table)
+    }
+}
+
+/// Puts a value where a path leads to; tables on the way are made, places in lists must exist.
+fn set(table: &mut toml::Table, path: &str, value: &toml::Value) -> Result<(), ScenarioError> {
+    let wrong = || meaning(path, "leads to no setting of this scenario");
+    let mut steps: Vec<&str> = path.split('.').collect();
+    let last = steps.pop().ok_or_else(wrong)?;
+    let mut here = None::<&mut toml::Value>;
+    for step in steps {
+        let next = match here {
+            None => table.entry(step).or_insert_with(|| toml::Value::Table(toml::Table::new())),
+            Some(toml::Value::Table(inner)) => {
+                inner.entry(step).or_insert_with(|| toml::Value::Table(toml::Table::new()))
+            }
+            Some(toml::Value::Array(list)) => {
+                let place: usize = step.parse().map_err(|_| wrong())?;
+                list.get_mut(place).ok_or_else(wrong)?
+            }
+            Some(_) => return Err(wrong()),
+        };
+        here = Some(next);
+    }
+    let inner = match here {
+        None => table,
+        Some(toml::Value::Table(inner)) => inner,
+        Some(_) => return Err(wrong()),
+    };
+    inner.insert(last.to_owned(), value.clone());
+    Ok(())
+}
+
+impl File {
+    fn into_scenario(self, name: &str, table: toml::Table) -> Result<Scenario, ScenarioError> {
+        if !(2..=20_000).contains(&self.nodes.count) {
+            return Err(meaning("nodes.count", "must be from 2 to 20,000"));
+        }
+        let mut faults = Vec::new();
+        for (n, fault) in self.fault.into_iter().enumerate() {
+            faults.push(
+                fault.into_fault().map_err(|problem| meaning(format!("fault {n}"), problem))?,
+            );
+        }
+        faults.sort_by_key(|fault| fault.at);
+        let span = |span: Option<Span>| span.map(|span| span.0);
+        let config = self.config;
+        let scenario = Scenario {
+            name: name.to_owned(),
+            why: self.why,
+            expected: self.expected,
+            source: self.source,
+            nodes: Nodes {
+                count: self.nodes.count,
+                zones: self.nodes.zones,
+                spread: self.nodes.spread.0,
+                seeds: self.nodes.seeds.unwrap_or_else(|| Group::node(0)),
+                formed_within: self.nodes.formed_within.0,
+            },
+            config: Tuning {
+                probe_period: span(config.probe_period),
+                probe_timeout: span(config.probe_timeout),
+                indirect_probes: config.indirect_probes,
+                suspicion_multiplier: config.suspicion_multiplier,
+                gossip_period: span(config.gossip_period),
+                max_members: config.max_members,
+                seeds_alone_min: span(config.seeds_alone_min),
+                seeds_alone_max: span(config.seeds_alone_max),
+                seeds_in_company: span(config.seeds_in_company),
+            },
+            network: self.network.into_link().map_err(|problem| meaning("network", problem))?,
+            faults,
+            liveness: self.liveness.0,
+            quiet: self.quiet.0,
+            expect: self.expect.into_expect(),
+            known_misses: self.known_misses,
+            seeds: self.seeds.0,
+            grid: self.grid,
+            axes: self.axes,
+            detector: match self.detector {
+                DetectorName::Chisme => DetectorMode::Chisme,
+                DetectorName::Baseline => DetectorMode::Baseline,
+            },
+            table,
+        };
+        let possible = crate::expect::names(&scenario);
+        match scenario.known_misses.iter().find(|name| !possible.contains(*name)) {
+            None => Ok(scenario),
+            Some(unknown) => Err(meaning(
+                "known_misses",
+                format!("{unknown:?} is not expected here; what is: {}", possible.join(", ")),
+            )),
+        }
+    }
+}
+
+impl ExpectTable {
+    fn into_expect(self) -> Expect {
+        let span = |span: Option<Span>| span.map(|span| span.0);
+        let quantiles = |table: QuantilesTable| Quantiles {
+            p50: span(table.p50),
+            p99: span(table.p99),
+            max: span(table.max),
+        };
+        Expect {
+            formed_within: span(self.formed_within),
+            converged_within: span(self.converged_within),
+            detection: quantiles(self.detection),
+            first_suspicion: quantiles(self.first_suspicion),
+            first_detection: quantiles(self.first_detection),
+            false_downs: self.false_downs,
+            downs: self.downs,
+            false_suspicions: self.false_suspicions,
+            life_changes: self.life_changes,
+            datagrams_per_second: self.datagrams_per_second,
+            bytes_per_second: self.bytes_per_second,
+        }
+    }
+}
+
+impl LinkTable {
+    fn into_link(self) -> Result<Link, String> {
+        let burst_loss = self.burst.as_ref().map(|burst| burst.loss);
+        let replayed = self.late_replay.as_ref().map(|replay| replay.part);
+        let parts = [
+            ("loss", self.loss),
+            ("duplicate", self.duplicate),
+            ("reorder", self.reorder),
+            ("corrupt", self.corrupt),
+            ("truncate", self.truncate),
+            ("burst.loss", burst_loss),
+            ("late_replay.part", replayed),
+        ];
+        for (key, part) in parts {
+            if part.is_some_and(|part| !(0.0..=1.0).contains(&part)) {
+                return Err(format!("{key} is a part of all datagrams, from 0.0 to 1.0"));
+            }
+        }
+        if self.bandwidth == Some(0) {
+            return Err("bandwidth is above zero; `clog = true` lets nothing through".to_owned());
+        }
+        let latency = self.latency.map(|latency| match latency {
+            LatencyTable::Constant(span) => Latency::Constant(span.0),
+            LatencyTable::Uniform { min, max } => Latency::Uniform(min.0, max.0.max(min.0)),
+            LatencyTable::Exponential { least, mean } => Latency::Exponential(least.0, mean.0),
+            LatencyTable::Bimodal { usual, rare, percent } => {
+                Latency::Bimodal(usual.0, rare.0, percent.min(100))
+            }
+        });
+        Ok(Link {
+            latency,
+            loss: self.loss,
+            burst: self.burst.map(|burst| Burst {
+                good: burst.good.0,
+                bad: burst.bad.0,
+                loss: burst.loss,
+            }),
+            duplicate: self.duplicate,
+            reorder: self.reorder,
+            corrupt: self.corrupt,
+            truncate: self.truncate,
+            mtu: self.mtu,
+            bandwidth: self.bandwidth,
+            queue: self.queue,
+            clog: self.clog,
+            late_replay: self.late_replay.map(|replay| (replay.part, replay.after.0)),
+        })
+    }
+}
+
+impl FaultTable {
+    fn into_fault(self) -> Result<TimedFault, String> {
+        let mut kinds: Vec<Result<Fault, String>> = Vec::new();
+        let mut add = |kind: Option<Result<Fault, String>>| kinds.extend(kind);
+        add(self.link.map(LinkFaultTable::into_fault));
+        add(self.cut.map(|cut| cut.into_cut().map(Fault::Cut)));
+        add(self.flip_flop.map(|FlipFlopTable { nodes, period, ingress }| {
+            Ok(Fault::FlipFlop { nodes, period: period.0, ingress })
+        }));
+        add(self
+            .swizzle
+            .map(|SwizzleTable { nodes, step }| Ok(Fault::Swizzle { nodes, step: step.0 })));
+        add(self.crash.map(|nodes| Ok(Fault::Crash { nodes })));
+        add(self.restart.map(|RestartTable { nodes, new_address, clock }| {
+            Ok(Fault::Restart { nodes, new_address, clock })
+        }));
+        add(self
+            .leave
+            .map(|PacedTable { nodes, every }| Ok(Fault::Leave { nodes, every: every.0 })));
+        add(self.rolling_restart.map(|PacedTable { nodes, every }| {
+            Ok(Fault::RollingRestart { nodes, every: every.0 })
+        }));
+        add(self.freeze.map(|nodes| Ok(Fault::Freeze { nodes })));
+        add(self.stall.map(|nodes| Ok(Fault::Stall { nodes })));
+        add(self.slow.map(|SlowTable { nodes, per_datagram }| {
+            Ok(Fault::Slow { nodes, per_datagram: per_datagram.0 })
+        }));
+        add(self
+            .small_buffer
+            .map(|BufferTable { nodes, datagrams }| Ok(Fault::SmallBuffer { nodes, datagrams })));
+        add(self.reuse_address.map(|nodes| Ok(Fault::ReuseAddress { nodes })));
+        add(self.duplicate_name.map(|nodes| Ok(Fault::DuplicateName { nodes })));
+        add(self.clock.map(|ClockTable { nodes, drift_ppm, step_seconds }| {
+            Ok(Fault::Clock { nodes, drift_ppm, step_seconds })
+        }));
+        add(self.dns.map(DnsTable::into_fault));
+        add(self.attack.map(|attack| Ok(Fault::Attack(attack.into_attack()))));
+        let fault = match kinds.len() {
+            1 => kinds.remove(0)?,
+            0 => return Err("says when, but not what: give it one of link, cut, flip_flop, swizzle, crash, restart, leave, rolling_restart, freeze, stall, slow, small_buffer, reuse_address, duplicate_name, clock, dns, attack".to_owned()),
+            n => return Err(format!("names {n} faults: give each its own [[fault]]")),
+        };
+        Ok(TimedFault { at: self.at.0, lasts: self.lasts.map(|span| span.0), fault })
+    }
+}
+
+impl LinkFaultTable {
+    fn into_fault(self) -> Result<Fault, String> {
+        let Self { from, to, both_ways, is } = self;
+        Ok(Fault::Link { from, to, both_ways, link: is.into_link()? })
+    }
+}
+
+impl CutTable {
+    fn into_cut(self) -> Result<Cut, String> {
+        let ways = (self.off, self.from, self.to, self.islands, self.bridge, self.majorities);
+        match ways {
+            (Some(group), None, None, None, None, false) => Ok(Cut::Off(group)),
+            (None, Some(from), Some(to), None, None, false) => Ok(Cut::OneWay { from, to }),
+            (None, None, None, Some(islands), None, false) => Ok(Cut::Islands(islands)),
+            (None, None, None, None, Some(group), false) => Ok(Cut::Bridge(group)),
+            (None, None, None, None, None, true) => Ok(Cut::Majorities),
+            _ => Err("a cut is one of { off }, { from, to }, { islands }, { bridge }, { majorities = true }".to_owned()),
+        }
+    }
+}
+
+impl DnsTable {
+    fn into_fault(self) -> Result<Fault, String> {
+        let answer = match (self.answer, self.addresses) {
+            (AnswerName::Partial, addresses) => Answer::Partial(addresses.unwrap_or(1)),
+            (_, Some(_)) => return Err("dns.addresses goes with answer = \"partial\"".to_owned()),
+            (AnswerName::Empty, None) => Answer::Empty,
+            (AnswerName::NoSuchName, None) => Answer::NoSuchName,
+            (AnswerName::Timeout, None) => Answer::Timeout,
+            (AnswerName::Stale, None) => Answer::Stale,
+            (AnswerName::Disjoint, None) => Answer::Disjoint,
+            (AnswerName::Flapping, None) => Answer::Flapping,
+        };
+        Ok(Fault::Dns { nodes: self.nodes, answer })
+    }
+}
+
+impl AttackTable {
+    fn into_attack(self) -> Attack {
+        let kind = match self.kind {
+            AttackName::WrongKey => AttackKind::WrongKey,
+            AttackName::ForeignCluster => AttackKind::ForeignCluster,
+            AttackName::Tamper => AttackKind::Tamper,
+            AttackName::Replay => AttackKind::Replay,
+            AttackName::Reflect => AttackKind::Reflect,
+            AttackName::Flood => AttackKind::Flood,
+        };
+        Attack { nodes: self.nodes, kind, rate: self.rate }
+    }
+}

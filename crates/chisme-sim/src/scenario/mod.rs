@@ -1,0 +1,15 @@
+//! Scenarios: what happens to a cluster, when, and what must come of it.
+//!
+//! `model` is a scenario as the rest of the crate works with it, `file` how it stands in a TOML file,
+//! `group` which nodes a fault is about. Nothing here runs anything.
+
+mod file;
+mod group;
+mod model;
+
+pub use file::ScenarioError;
+pub use group::{Group, GroupError};
+pub use model::{
+    Answer, Attack, AttackKind, Burst, Cut, DetectorMode, Expect, Fault, Latency, Link, Nodes,
+    Quantiles, Scenario, TimedFault, Tuning,
+};

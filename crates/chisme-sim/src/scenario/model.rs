@@ -1,0 +1,396 @@
+//! A scenario, checked and complete: everything that a run needs except the seed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::Group;
+use crate::host::Setup;
+
+/// What happens to a cluster, and what must come of it.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name, which is also that of its file.
+    pub name: String,
+    /// What it is for.
+    pub why: String,
+    /// What one should see.
+    pub expected: String,
+    /// What it is compared with: a paper with its figure or table, or another program.
+    pub source: String,
+    /// Who takes part.
+    pub nodes: Nodes,
+    /// What the nodes are configured with instead of the defaults of production.
+    pub config: Tuning,
+    /// What every link is like while no fault says otherwise.
+    pub network: Link,
+    /// What goes wrong, in the order of their times.
+    pub faults: Vec<TimedFault>,
+    /// After the last fault has ended: how long it may take until all live views are right.
+    pub liveness: Duration,
+    /// For so long after that nothing may change any more.
+    pub quiet: Duration,
+    /// What must come of it besides.
+    pub expect: Expect,
+    /// What the product misses today; it stays, is reported as such, and does not fail the run: keys of
+    /// `[expect]` (`detection.p99`), `formed`, `converged`, `quiet`.
+    pub known_misses: Vec<String>,
+    /// The seeds that a run without `--seeds` takes.
+    pub seeds: RangeInclusive<u64>,
+    /// Parameters and their values: a run for each combination. A key is the path of a setting.
+    pub grid: BTreeMap<String, Vec<toml::Value>>,
+    /// What is compared over the grid: the parameter along the x axis, and the figures.
+    pub axes: Vec<String>,
+    /// Which detector runs.
+    pub detector: DetectorMode,
+    /// The file, from which `at` makes variants.
+    pub(crate) table: toml::Table,
+}
+
+/// Who detects failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DetectorMode {
+    /// The node of production.
+    #[default]
+    Chisme,
+    /// foca as it comes, with its own LAN preset, on the same network.
+    Baseline,
+}
+
+/// Who takes part, and how they start.
+#[derive(Clone, Debug)]
+pub struct Nodes {
+    /// How many: n0, n1, ...
+    pub count: usize,
+    /// Node `i` is in zone `zones[i % zones.len()]`.
+    pub zones: Vec<String>,
+    /// They start one after another, evenly spread over this time.
+    pub spread: Duration,
+    /// The nodes that seeds lead to.
+    pub seeds: Group,
+    /// The times of faults count from the moment when every view is complete; it must come within
+    /// this time. With zero they count from the first start.
+    pub formed_within: Duration,
+}
+
+/// Settings of production that a scenario changes; what is not set keeps its default.
+#[derive(Clone, Debug, Default)]
+pub struct Tuning {
+    /// See [`Detector::probe_period`](chisme_proto::Detector::probe_period).
+    pub probe_period: Option<Duration>,
+    /// See [`Detector::probe_timeout`](chisme_proto::Detector::probe_timeout).
+    pub probe_timeout: Option<Duration>,
+    /// See [`Detector::indirect_probes`](chisme_proto::Detector::indirect_probes).
+    pub indirect_probes: Option<u8>,
+    /// See [`Detector::suspicion_multiplier`](chisme_proto::Detector::suspicion_multiplier).
+    pub suspicion_multiplier: Option<u32>,
+    /// See [`Detector::gossip_period`](chisme_proto::Detector::gossip_period).
+    pub gossip_period: Option<Duration>,
+    /// See [`Config::max_members`](chisme_proto::Config::max_members).
+    pub max_members: Option<usize>,
+    /// How often a node that is alone asks for its seeds at first, at most, and one in company.
+    pub seeds_alone_min: Option<Duration>,
+    /// How often it asks for them at most while it is alone.
+    pub seeds_alone_max: Option<Duration>,
+    /// How often a node in company asks for its seeds.
+    pub seeds_in_company: Option<Duration>,
+}
+
+impl Tuning {
+    /// Changes how a node is configured.
+    pub(crate) fn apply(&self, setup: &mut Setup) {
+        fn put<T: Copy>(place: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *place = value;
+            }
+        }
+        put(&mut setup.detector.probe_period, self.probe_period);
+        put(&mut setup.detector.probe_timeout, self.probe_timeout);
+        put(&mut setup.detector.indirect_probes, self.indirect_probes);
+        put(&mut setup.detector.suspicion_multiplier, self.suspicion_multiplier);
+        put(&mut setup.detector.gossip_period, self.gossip_period);
+        put(&mut setup.cadence.alone_min, self.seeds_alone_min);
+        put(&mut setup.cadence.alone_max, self.seeds_alone_max);
+        put(&mut setup.cadence.in_company, self.seeds_in_company);
+        setup.max_members = self.max_members.or(setup.max_members);
+    }
+}
+
+/// What a link does to datagrams, in one direction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Link {
+    /// How long they take; 0.2 to 2 ms if not set.
+    pub latency: Option<Latency>,
+    /// The part that is lost, each by itself, 0.0 to 1.0.
+    pub loss: Option<f64>,
+    /// Loss that comes in bursts, besides.
+    pub burst: Option<Burst>,
+    /// The part that arrives twice.
+    pub duplicate: Option<f64>,
+    /// The part that is held up by another latency, or several.
+    pub reorder: Option<f64>,
+    /// The part of which one bit is flipped.
+    pub corrupt: Option<f64>,
+    /// The part that is cut short.
+    pub truncate: Option<f64>,
+    /// Longer ones are dropped; in bytes of UDP payload.
+    pub mtu: Option<usize>,
+    /// Bytes a second; what waits for its turn waits in `queue`.
+    pub bandwidth: Option<u64>,
+    /// Bytes that may wait; what is beyond is lost. 65,536 if not set.
+    pub queue: Option<usize>,
+    /// Nothing passes; it is released when the fault ends.
+    pub clog: bool,
+    /// The part that is recorded and sent once more after so long.
+    pub late_replay: Option<(f64, Duration)>,
+}
+
+/// How long a datagram takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Latency {
+    /// Always as long.
+    Constant(Duration),
+    /// At least, and at most.
+    Uniform(Duration, Duration),
+    /// The least, and the mean of what comes on top.
+    Exponential(Duration, Duration),
+    /// The one, or for the given per cent of the datagrams the other.
+    Bimodal(Duration, Duration, u8),
+}
+
+/// Loss in bursts (Gilbert and Elliott): a link is good or bad, and in bad times loses `loss`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Burst {
+    /// The mean length of good times.
+    pub good: Duration,
+    /// The mean length of bad times.
+    pub bad: Duration,
+    /// The part that is lost in bad times.
+    pub loss: f64,
+}
+
+/// A fault, and when.
+#[derive(Clone, Debug)]
+pub struct TimedFault {
+    /// When it begins.
+    pub at: Duration,
+    /// How long it lasts; for ever if not set, or it is of one moment.
+    pub lasts: Option<Duration>,
+    /// What it is.
+    pub fault: Fault,
+}
+
+/// What can go wrong.
+#[expect(missing_docs, reason = "what a variant says is what its fields are")]
+#[expect(clippy::large_enum_variant, reason = "a scenario has a handful of them")]
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Links from a group to another are different.
+    Link { from: Group, to: Group, both_ways: bool, link: Link },
+    /// Parts of the network do not reach each other.
+    Cut(Cut),
+    /// Two states in turn, each for `period`: cut off (what comes in, if `ingress`), and not.
+    FlipFlop { nodes: Group, period: Duration, ingress: bool },
+    /// Links of nodes are clogged one by one, and released in another order.
+    Swizzle { nodes: Group, step: Duration },
+    /// SIGKILL. With a duration: restarted after it.
+    Crash { nodes: Group },
+    /// SIGKILL and a new start in the same moment.
+    Restart { nodes: Group, new_address: bool, clock: Option<i64> },
+    /// Graceful. With a step: one after another.
+    Leave { nodes: Group, every: Duration },
+    /// Each leaves and starts again, one after another.
+    RollingRestart { nodes: Group, every: Duration },
+    /// The whole process stops, and goes on after the duration.
+    Freeze { nodes: Group },
+    /// Reading from the socket stops while timers run.
+    Stall { nodes: Group },
+    /// Each datagram takes so long to be handled.
+    Slow { nodes: Group, per_datagram: Duration },
+    /// Sockets hold only so many datagrams.
+    SmallBuffer { nodes: Group, datagrams: usize },
+    /// A node crashes, and another, new one gets its address.
+    ReuseAddress { nodes: Group },
+    /// A second machine with the name of each of them starts.
+    DuplicateName { nodes: Group },
+    /// Wall and monotonic clocks run so many parts per million fast, or jump by so many seconds.
+    Clock { nodes: Group, drift_ppm: i64, step_seconds: i64 },
+    /// Seeds resolve to something else.
+    Dns { nodes: Group, answer: Answer },
+    /// Somebody without the key, or with recordings.
+    Attack(Attack),
+}
+
+/// Who does not reach whom.
+#[expect(missing_docs, reason = "what a variant says is what its fields are")]
+#[derive(Clone, Debug)]
+pub enum Cut {
+    /// A group from everybody else, both ways.
+    Off(Group),
+    /// What goes from one group to another is lost; the way back stays open.
+    OneWay { from: Group, to: Group },
+    /// Groups that reach only themselves. Who is in none reaches nobody else.
+    Islands(Vec<Group>),
+    /// Two halves that do not reach each other, and one node that reaches both.
+    Bridge(Group),
+    /// Each node reaches only the majority nearest to it on a ring, so that every node sees another one.
+    Majorities,
+}
+
+/// What DNS says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A name without addresses.
+    Empty,
+    /// No such name.
+    NoSuchName,
+    /// Nothing, until the resolver gives up.
+    Timeout,
+    /// The addresses of the first moment, whoever lives there now.
+    Stale,
+    /// A few of them, others each time.
+    Partial(usize),
+    /// Each node of a zone gets only addresses of its zone.
+    Disjoint,
+    /// Right and empty in turn.
+    Flapping,
+}
+
+/// Somebody who is not one of us sends to a group.
+#[derive(Clone, Debug)]
+pub struct Attack {
+    /// Who receives it.
+    pub nodes: Group,
+    /// What is sent.
+    pub kind: AttackKind,
+    /// Datagrams a second, to each of them.
+    pub rate: u32,
+}
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttackKind {
+    /// A node with another cookie.
+    WrongKey,
+    /// A node with the cookie of another cluster, or the same cookie and another cluster's name.
+    ForeignCluster,
+    /// Recorded datagrams with bits flipped.
+    Tamper,
+    /// Recorded datagrams as they were.
+    Replay,
+    /// Recorded Hellos with the address of a victim as their source.
+    Reflect,
+    /// Random bytes.
+    Flood,
+}
+
+/// What must come of it.
+#[derive(Clone, Debug, Default)]
+pub struct Expect {
+    /// Every view complete after the last start.
+    pub formed_within: Option<Duration>,
+    /// Every view right after the last fault has ended.
+    pub converged_within: Option<Duration>,
+    /// From the end of a process to an observer's Down, over all observers.
+    pub detection: Quantiles,
+    /// From the end of a process to the first suspicion of it, over all that ended.
+    pub first_suspicion: Quantiles,
+    /// From the end of a process to the first Down of it, over all that ended.
+    pub first_detection: Quantiles,
+    /// Downs of members that live and can be reached, over all observers, at most. If it is not set,
+    /// one such Down by and of nodes that no fault is about fails the run.
+    pub false_downs: Option<u64>,
+    /// Downs of anybody, over all observers, at most.
+    pub downs: Option<u64>,
+    /// Suspicions of members that live, over all observers, at most.
+    pub false_suspicions: Option<u64>,
+    /// How often nodes outside of all faults may start a new life. If it is not set, never.
+    pub life_changes: Option<u64>,
+    /// Means over all nodes and the whole time after the start, at most.
+    pub datagrams_per_second: Option<f64>,
+    /// Bytes of UDP payload, likewise.
+    pub bytes_per_second: Option<f64>,
+}
+
+/// Limits of a distribution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quantiles {
+    /// Half of all are not above it.
+    pub p50: Option<Duration>,
+    /// 99 of 100 are not above it.
+    pub p99: Option<Duration>,
+    /// None is above it.
+    pub max: Option<Duration>,
+}
+
+impl Fault {
+    /// The nodes that it is about; none if several groups are.
+    pub(crate) const fn nodes(&self) -> Option<&Group> {
+        Some(match self {
+            Self::Link { .. }
+            | Self::Cut(Cut::OneWay { .. } | Cut::Islands(_) | Cut::Majorities) => return None,
+            Self::Cut(Cut::Off(nodes) | Cut::Bridge(nodes))
+            | Self::FlipFlop { nodes, .. }
+            | Self::Swizzle { nodes, .. }
+            | Self::Crash { nodes }
+            | Self::Restart { nodes, .. }
+            | Self::Leave { nodes, .. }
+            | Self::RollingRestart { nodes, .. }
+            | Self::Freeze { nodes }
+            | Self::Stall { nodes }
+            | Self::Slow { nodes, .. }
+            | Self::SmallBuffer { nodes, .. }
+            | Self::ReuseAddress { nodes }
+            | Self::DuplicateName { nodes }
+            | Self::Clock { nodes, .. }
+            | Self::Dns { nodes, .. }
+            | Self::Attack(Attack { nodes, .. }) => nodes,
+        })
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            Self::Link { from, to, both_ways, link } => {
+                let arrow = if *both_ways { "and" } else { "to" };
+                let how = if link.clog { "clogged" } else { "impaired" };
+                return write!(f, "links from {from} {arrow} {to} {how}");
+            }
+            Self::Cut(Cut::OneWay { from, to }) => return write!(f, "cut from {from} to {to}"),
+            Self::Cut(Cut::Islands(groups)) => {
+                let groups: Vec<String> = groups.iter().map(Group::to_string).collect();
+                return write!(f, "islands {}", groups.join(", "));
+            }
+            Self::Cut(Cut::Majorities) => return f.write_str("a ring of majorities"),
+            Self::Cut(Cut::Off(_)) => "cut off",
+            Self::Cut(Cut::Bridge(_)) => "only a bridge:",
+            Self::FlipFlop { ingress: true, .. } => "ingress comes and goes:",
+            Self::FlipFlop { .. } => "comes and goes:",
+            Self::Swizzle { .. } => "swizzled:",
+            Self::Crash { .. } => "crash",
+            Self::Restart { .. } => "restart",
+            Self::Leave { .. } => "leave",
+            Self::RollingRestart { .. } => "rolling restart",
+            Self::Freeze { .. } => "frozen:",
+            Self::Stall { .. } => "stalled:",
+            Self::Slow { .. } => "slow:",
+            Self::SmallBuffer { .. } => "small buffers:",
+            Self::ReuseAddress { .. } => "addresses reused:",
+            Self::DuplicateName { .. } => "names twice:",
+            Self::Clock { .. } => "wrong clocks:",
+            Self::Dns { answer, .. } => {
+                write!(f, "DNS {answer:?}:")?;
+                ""
+            }
+            Self::Attack(attack) => {
+                write!(f, "attack {:?}:", attack.kind)?;
+                ""
+            }
+        };
+        f.write_str(what)?;
+        self.nodes().map_or(Ok(()), |nodes| write!(f, " {nodes}"))
+    }
+}

@@ -1,0 +1,185 @@
+//! Whether two runs are the same, happening by happening, and which is the first that is not.
+//!
+//! It keeps one number for each happening of the first run and holds the second against them.
+
+use std::collections::BTreeMap;
+
+use crate::cluster::Cluster;
+use crate::digest::Digest;
+use crate::dissect;
+use crate::drive::Happening;
+use crate::outcome::{Outcome, Verdict};
+use crate::run::{Company, Keep, run_with};
+use crate::scenario::Scenario;
+
+/// What is kept of a run, or held against another.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    /// For each happening so far: what it was, and all that was sent until it was over.
+    marks: Vec<u32>,
+    /// Those of the run that this one must be like.
+    pattern: Option<Vec<u32>>,
+    /// The happening to describe, whatever it is.
+    wanted: Option<usize>,
+    described: Option<(usize, String)>,
+}
+
+/// The first thing in which two runs with the same seed differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// How many happenings were the same before.
+    pub index: usize,
+    /// What it was at first.
+    pub first: String,
+    /// What it was when it was run again.
+    pub second: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { index, first, second } = self;
+        write!(f, "event {index} differs: {first}; run again: {second}")
+    }
+}
+
+/// Runs a scenario twice, and says in which event the second run is the first to differ.
+///
+/// # Errors
+/// The [`Difference`], if there is one.
+pub fn check_determinism(
+    scenario: &Scenario,
+    point: &BTreeMap<String, toml::Value>,
+    seed: u64,
+) -> Result<Outcome, Box<Difference>> {
+    let go = |trace: &mut Trace| {
+        let company = Company { trace: Some(trace), ..Company::default() };
+        run_with(scenario, point, seed, &Keep::default(), company).expect("nobody stops it")
+    };
+    compare(go)
+}
+
+/// Runs twice, and once more if the runs differ: to see what the first had where the second differs.
+pub(crate) fn compare(
+    mut go: impl FnMut(&mut Trace) -> Outcome,
+) -> Result<Outcome, Box<Difference>> {
+    let mut first = Trace::default();
+    let outcome = go(&mut first);
+    let mut second = Trace { pattern: Some(first.marks), ..Trace::default() };
+    let again = go(&mut second);
+    let pattern = second.pattern.take().unwrap_or_default();
+    let described = second.described.take().or_else(|| {
+        let short = second.marks.len() < pattern.len();
+        short.then(|| (second.marks.len(), "it was over".to_owned()))
+    });
+    let Some((index, differs)) = described else {
+        return if alike(&outcome, &again) {
+            Ok(outcome)
+        } else {
+            let tell = |outcome: &Outcome| format!("in the end {:?}", outcome.verdict);
+            let (first, second) = (tell(&outcome), tell(&again));
+            Err(Box::new(Difference { index: pattern.len(), first, second }))
+        };
+    };
+    let mut third = Trace { wanted: Some(index), ..Trace::default() };
+    go(&mut third);
+    let same = third.marks.get(index) == pattern.get(index);
+    let first = match third.described {
+        Some((_, described)) if same => described,
+        _ if index >= pattern.len() => "it was over".to_owned(),
+        _ => "something that does not come again".to_owned(),
+    };
+    Err(Box::new(Difference { index, first, second: differs }))
+}
+
+fn alike(one: &Outcome, other: &Outcome) -> bool {
+    let same_verdict = match (&one.verdict, &other.verdict) {
+        // What a harness failure says may hold an address of this machine.
+        (Verdict::Harness(_), Verdict::Harness(_)) => true,
+        (one, other) => one == other,
+    };
+    same_verdict && (one.hash, one.events) == (other.hash, other.events)
+}
+
+impl Trace {
+    /// Whether the happening that comes next has to be put in words, if it turns out to differ.
+    fn listens(&self) -> bool {
+        match self.wanted {
+            Some(wanted) => self.marks.len() == wanted,
+            None => self.pattern.is_some() && self.described.is_none(),
+        }
+    }
+
+    fn note(&mut self, mark: u32, words: impl FnOnce() -> String) {
+        let index = self.marks.len();
+        self.marks.push(mark);
+        let differs =
+            self.pattern.as_ref().is_some_and(|pattern| pattern.get(index) != Some(&mark));
+        if self.described.is_none() && (differs || self.wanted == Some(index)) {
+            self.described = Some((index, words()));
+        }
+    }
+}
+
+/// What is to be told of a happening, taken down before it happens.
+pub(crate) struct Told {
+    kind: u8,
+    sent: u64,
+    happening: Option<Words>,
+}
+
+enum Words {
+    Arrives { datagram: Box<crate::network::Datagram> },
+    Other(String),
+}
+
+impl Cluster {
+    pub(crate) fn before_happening(&self, happening: &Happening) -> Option<Told> {
+        let trace = self.trace.as_ref()?;
+        let (kind, words) = match happening {
+            Happening::Arrive(datagram) => (
+                1,
+                trace.listens().then(|| Words::Arrives { datagram: Box::new(datagram.clone()) }),
+            ),
+            Happening::Wake(host) => (
+                2,
+                trace
+                    .listens()
+                    .then(|| Words::Other(format!("timer of {}", self.hosts[*host].label))),
+            ),
+            Happening::Read { host, .. } => (
+                4,
+                trace
+                    .listens()
+                    .then(|| Words::Other(format!("{} reads on", self.hosts[*host].label))),
+            ),
+            Happening::SeedsResolved { host, .. } => (
+                3,
+                trace
+                    .listens()
+                    .then(|| Words::Other(format!("seeds for {}", self.hosts[*host].label))),
+            ),
+        };
+        Some(Told { kind, sent: self.tape.sent, happening: words })
+    }
+
+    pub(crate) fn after_happening(&mut self, told: Option<Told>) {
+        let (Some(told), Some(trace)) = (told, &mut self.trace) else { return };
+        let mut mark = Digest::default();
+        mark.number(u64::from(told.kind));
+        mark.number(self.now.as_nanos());
+        mark.number(self.tape.digest.value());
+        let folded = (mark.value() ^ (mark.value() >> 32)) as u32;
+        let (at, sent) = (self.now.as_nanos() as f64 / 1e9, self.tape.sent - told.sent);
+        trace.note(folded, || {
+            let what = match told.happening {
+                Some(Words::Other(what)) => what,
+                Some(Words::Arrives { datagram }) => {
+                    let (kind, len) = (dissect::kind(&datagram.bytes), datagram.bytes.len());
+                    format!("{kind} of {len} bytes from {} to {}", datagram.from, datagram.to)
+                }
+                None => "something".to_owned(),
+            };
+            format!("{what} at {at:.6} s, upon which {sent} datagrams were sent")
+        });
+    }
+}

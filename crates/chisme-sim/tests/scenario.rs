@@ -1,0 +1,47 @@
+//! Scenarios run, repeat exactly, and say what is wrong with their file.
+
+use std::collections::BTreeMap;
+
+use chisme_sim::outcome::Verdict;
+use chisme_sim::scenario::Scenario;
+use chisme_sim::{Keep, run};
+
+const SPLIT: &str = r#"
+why = "A cut heals."
+expected = "One view again."
+source = "none"
+
+[nodes]
+count = 8
+
+[[fault]]
+at = "5s"
+for = "20s"
+cut = { off = "half" }
+"#;
+
+fn scenario(text: &str) -> Scenario {
+    Scenario::parse("test", text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn a_run_repeats_exactly() {
+    let scenario = scenario(SPLIT);
+    let runs = [7, 7, 8].map(|seed| run(&scenario, &BTreeMap::new(), seed, &Keep::default()));
+    assert_eq!(runs[0].verdict, Verdict::Passed);
+    assert_eq!(runs[0].hash, runs[1].hash);
+    assert_ne!(runs[0].hash, runs[2].hash);
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_named_with_its_line() {
+    for (wrong, names) in [("latency = 3", "latency"), ("loss = 1.5", "loss"), ("los = 0.5", "los")]
+    {
+        let text = format!("{SPLIT}\n[network]\n{wrong}\n");
+        let error = Scenario::parse("test", &text).expect_err(wrong).to_string();
+        assert!(error.contains(names), "{error}");
+    }
+    let error =
+        Scenario::parse("test", &SPLIT.replace("half", "haf")).expect_err("haf").to_string();
+    assert!(error.contains("line 12") && error.contains("\"haf\""), "{error}");
+}
