@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use chisme_sim::outcome::{Flight, Outcome, Ribbon, Story, Traffic};
 use chisme_sim::scenario::Scenario;
-use chisme_sim::{Keep, report, run};
+use chisme_sim::{Keep, Sweep, report, run};
 use serde_json::Value;
 
 const SPLIT: &str = r#"
@@ -207,6 +207,86 @@ fn a_report_of_a_run_works_in_a_browser() {
     }
     assert_eq!(told["wide"], 0, "the page scrolls sideways: {told}");
 }
+
+#[test]
+fn a_report_of_a_run_fits_on_a_phone() {
+    let Some(browser) = Browser::find("phone") else { return };
+    let page = report::html("split", REPLAY, &[real_run()]);
+    let path = write("phone.html", &page);
+    let phone = ["--window-size=390,2400"];
+    let (picture, printed) = browser.picture(&path, "phone.png", &phone);
+    assert!(printed.console.is_empty(), "{:?}", printed.console);
+    let seen = browser.colours(&[picture])[0];
+    assert!(seen.0 > 50 && seen.1 > 0.05, "blank: {seen:?}");
+    let told = browser.ask(&page, "phone-asked.html", WIDTHS, &phone);
+    assert!(told["window"].as_u64().is_some_and(|width| width <= 500), "{told}");
+    assert_eq!(told["page"], told["window"], "the page scrolls sideways: {told}");
+    assert_eq!(told["errors"], serde_json::json!([]), "{told}");
+}
+
+/// How wide the window is, and what is in it.
+const WIDTHS: &str = r#"
+    return {
+        window: document.documentElement.clientWidth,
+        page: document.documentElement.scrollWidth,
+        errors: window.seen,
+    };
+"#;
+
+#[test]
+fn a_report_of_a_sweep_works_in_a_browser() {
+    let Some(browser) = Browser::find("sweep") else { return };
+    let text = SPLIT.to_owned() + GRID;
+    let scenario = Scenario::parse("split", &text).unwrap_or_else(|error| panic!("{error}"));
+    let keep = |_: &_, seed| Keep { story: seed == 1, ..Keep::default() };
+    let results = Sweep::new(1..4).run(&scenario, keep, |_| ());
+    let outcomes: Vec<Outcome> = results.into_iter().flat_map(|results| results.runs).collect();
+    assert_eq!(outcomes.len(), 12);
+    let page = report::html("split", "chisme sim run simulations/split.toml", &outcomes);
+    let path = write("sweep.html", &page);
+    let (light, printed) = browser.picture(&path, "sweep-light.png", &["--window-size=1280,3600"]);
+    assert!(printed.console.is_empty(), "{:?}", printed.console);
+    let seen = browser.colours(&[light])[0];
+    assert!(seen.0 > 50 && seen.1 > 0.05, "blank: {seen:?}");
+    let told = browser.ask(&page, "sweep-asked.html", MOVES, &[]);
+    assert_eq!(told["errors"], serde_json::json!([]), "{told}");
+    assert_eq!((&told["slider"], &told["map"]), (&Value::Bool(true), &Value::Bool(true)), "{told}");
+    assert_eq!(told["wide"], 0, "the page scrolls sideways: {told}");
+}
+
+const GRID: &str = r#"
+[grid]
+"nodes.count" = [12, 18]
+"config.probe_period" = ["1s", "2s"]
+"#;
+
+/// Without a script the charts and the map of one moment are there, and no dead controls.
+#[test]
+fn a_report_can_be_read_without_a_script() {
+    let Some(browser) = Browser::find("bare") else { return };
+    let page = report::html("split", REPLAY, &[real_run()]);
+    let bare = page
+        .replace("\"use strict\";", "return_nothing:{}/*")
+        .replace("})();\n</script>", "*/</script>");
+    let told = browser.ask(&bare, "bare.html", BARE, &[]);
+    assert_eq!(told["errors"], serde_json::json!([]), "{told}");
+    assert_eq!(told["canvas"], 0, "the script has run after all: {told}");
+    assert_eq!(told["controls"], 0, "{told}");
+    assert!(told["map"].as_f64().is_some_and(|width| width > 100.0), "{told}");
+    assert!(told["charts"].as_u64().is_some_and(|count| count >= 4), "{told}");
+}
+
+/// What is to be seen, by its size.
+const BARE: &str = r##"
+    const seen = (of) => [...document.querySelectorAll(of)].filter((one) => one.getBoundingClientRect().width > 0);
+    return {
+        errors: window.seen,
+        canvas: seen("#heat canvas").length,
+        controls: seen("button, input").length,
+        map: seen("#heat svg")[0].getBoundingClientRect().width,
+        charts: seen("svg.chart").length,
+    };
+"##;
 
 /// Moves what can be moved, and says what came of it.
 const MOVES: &str = r##"
