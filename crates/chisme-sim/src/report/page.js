@@ -254,6 +254,10 @@
     slider.value = moment;
     slider.setAttribute("aria-valuetext", text);
     element("now").textContent = text;
+    // A fault of a moment is shown for as long as a step of the slider and a bit.
+    const near = story.seconds / 300;
+    const now = story.faults.filter(([from, to]) => from <= moment && moment <= Math.max(to, from + near));
+    element("faults").textContent = now.length ? "⚡ " + now.map((fault) => fault[2]).join(", ") : "No fault at this moment.";
     const x = PLOT_LEFT + ((PLOT_RIGHT - PLOT_LEFT) * moment) / story.seconds;
     for (const chart of charts) {
       chart.querySelector(".now").setAttribute("transform", "translate(" + (x - PLOT_LEFT) + " 0)");

@@ -113,10 +113,10 @@ fn run(outcome: &Outcome) -> String {
 
 fn sweep(outcomes: &[Outcome]) -> String {
     format!(
-        "<section>{}<h2>Expectations</h2>{}<h2>Points</h2>{}</section><section>{}</section>",
-        grid::failures(outcomes),
+        "<section><h2>Expectations</h2>{}<h2>Points</h2>{}{}</section><section>{}</section>",
         grid::expectations(outcomes),
         grid::points(outcomes),
+        grid::failures(outcomes),
         grid::charts(outcomes),
     )
 }
@@ -193,6 +193,7 @@ fn heat(story: &Story) -> String {
          aria-label=\"Heat map of views; the arrow keys move over it\" \
          aria-describedby=\"cell\">{}</div>\
          <div><ul class=\"legend states\">{}</ul>\
+         <p class=\"now-on\" id=\"faults\"></p>\
          <p class=\"dim\" id=\"cell\" role=\"status\"></p></div></div>\
          <noscript><p class=\"dim\">The map shows the moment {}; other moments need scripts.</p>\
          </noscript><script type=\"application/json\" id=\"story\">{}</script>",
