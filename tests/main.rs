@@ -21,3 +21,4 @@ mod partition;
 mod readers;
 mod security;
 mod settings;
+mod sim;

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cookie::CookieText;
 use crate::demo;
+use crate::sim::SimCommand;
 
 const TOP_HELP: &str = "\
 {about}
@@ -17,6 +18,7 @@ const TOP_HELP: &str = "\
 \x1b[1;4mRun:\x1b[0m
   agent        Run a node of a cluster in the foreground
   demo         Watch a cluster form from DNS, lose a node, be cut in two and heal
+  sim          Simulate whole clusters under virtual time
 
 \x1b[1;4mAsk a running agent:\x1b[0m
   connect      Connect to a peer; prints true or false
@@ -158,6 +160,12 @@ pub(crate) enum Command {
     /// Watch a cluster form from DNS, lose a node, be cut in two and heal; needs no configuration.
     #[command(after_help = "Example:\n  chisme demo")]
     Demo(demo::Args),
+    /// Simulate whole clusters under virtual time: partitions, crashes, loss, and what comes of them.
+    #[command(after_help = "Examples:\n  chisme sim list\n  chisme sim run split-half-heal")]
+    Sim {
+        #[command(subcommand)]
+        command: SimCommand,
+    },
 }
 
 /// Which agent of this host is meant.

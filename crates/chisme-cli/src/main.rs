@@ -1,10 +1,11 @@
 //! `chisme`, the binary: an agent in the foreground, commands that ask a running one, and a demo.
 //!
 //! `args` is the command line; `settings`, `config_file`, `cookie` and `names` turn it into what an
-//! agent will do; `agent` does it; `runtime` is the directory in which agents and commands meet, and
-//! `control` what they say to each other; `commands` ask, `output` prints. The protocol is in the
-//! library `chisme`.
+//! agent will do; `agent` does it, and ends as a whole if it panics (`abort`); `runtime` is the
+//! directory in which agents and commands meet, and `control` what they say to each other;
+//! `commands` ask, `output` prints, `sim` runs simulations. The protocol is in the library `chisme`.
 
+mod abort;
 mod agent;
 mod args;
 mod commands;
@@ -18,6 +19,7 @@ mod names;
 mod output;
 mod runtime;
 mod settings;
+mod sim;
 mod style;
 mod usage;
 
@@ -54,6 +56,7 @@ fn run(command: Command, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
             agent::run(*args, matches)
         }
         Command::Demo(args) => demo::run(args),
+        Command::Sim { command } => sim::run(command),
         Command::Cookie { output } => {
             let path = cookie::make(output)?;
             output::out(&format!("{}\n", path.display()))?;
@@ -86,6 +89,7 @@ async fn ask(command: Command) -> anyhow::Result<ExitCode> {
         Command::Block { addrs, target } => commands::block(&addrs, &target).await,
         Command::Agent(_)
         | Command::Demo(_)
+        | Command::Sim { .. }
         | Command::Cookie { .. }
         | Command::Completions { .. } => {
             unreachable!("run has taken these")

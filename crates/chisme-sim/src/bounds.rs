@@ -204,7 +204,7 @@ impl Cluster {
         let host = &self.hosts[index];
         if let (Some(watch), Some(process)) = (&mut self.watch, &host.process) {
             watch.lives(index, lives(&process.node));
-            watch.ended(index, how, process.node.local().session, host.record.view.up(), now);
+            watch.ended(index, how, process.node.local().session, host.record.view.showing(), now);
         }
     }
 

@@ -71,7 +71,7 @@ fn lines(scenario: &Scenario, figures: &Figures) -> Vec<Line> {
     };
     let seconds = |span: Option<Duration>| span.map(|span| span.as_secs_f64());
     let formed_within = scenario.nodes.formed_within;
-    let formed = (!formed_within.is_zero()).then(|| formed_within.as_secs_f64());
+    let formed = (!formed_within.is_zero()).then_some(formed_within.as_secs_f64());
     add(FORMED, formed, figures.formed, "s");
     add("formed_within", seconds(expect.formed_within), figures.formed, "s");
     add("converged_within", seconds(expect.converged_within), figures.converged, "s");

@@ -2,34 +2,116 @@
 //!
 //! This crate owns a simulated network, the machines on it and what happened to them. The nodes are
 //! the [`Node`](chisme_proto::Node)s of production, fed with the very bytes that they would send;
-//! only time, chance and the network are made up. It knows no socket, no thread and no clock.
+//! only time, chance and the network are made up. It knows no socket and no clock, and no thread but
+//! those of a sweep.
+//!
+//! # To test your own cluster logic
+//!
+//! A service decides by what its node tells it: who is up, and what has changed. Here is a cluster
+//! in which you let go wrong what will go wrong one day, and ask what each node tells its service:
 //!
 //! ```
 //! use chisme_sim::{Cluster, secs};
 //!
-//! let mut cluster = Cluster::of(5, 42); // n0 to n4, seeded with n0
-//! cluster.expect_complete_within(secs(5));
-//! cluster.isolate("n3");
-//! cluster.run_for(secs(30));
-//! cluster.heal();
-//! cluster.expect_complete_within(secs(60));
+//! /// Our rule: the lowest name in the view leads, if the view is a majority of the five.
+//! fn leads(cluster: &Cluster, node: &str) -> bool {
+//!     let view = cluster.view_of(node);
+//!     view.len() >= 3 && view.first().is_some_and(|first| first == node)
+//! }
+//!
+//! Cluster::builder().nodes(5).check(0..20, |cluster| {
+//!     cluster.partition(&["n0", "n1"]);
+//!     cluster.run_for(secs(30));
+//!     assert!(!leads(cluster, "n0"), "n0 is in the minority");
+//!     assert!(leads(cluster, "n2"));
+//!
+//!     cluster.heal();
+//!     cluster.expect_complete_within(secs(60));
+//!     assert!(leads(cluster, "n0") && !leads(cluster, "n2"));
+//! });
+//! ```
+//!
+//! Each of the twenty runs has another seed, and with it other latencies and other choices of the
+//! protocol. A test that fails prints its seed and the command that runs it again with that seed
+//! alone. A virtual minute of a small cluster takes a few milliseconds.
+//!
+//! What can go wrong: [`crash`](Cluster::crash), [`restart`](Cluster::restart),
+//! [`leave`](Cluster::leave), [`freeze`](Cluster::freeze) and [`thaw`](Cluster::thaw);
+//! [`partition`](Cluster::partition), [`partition_oneway`](Cluster::partition_oneway),
+//! [`isolate`](Cluster::isolate), [`hold`](Cluster::hold), [`loss`](Cluster::loss) and
+//! [`heal`](Cluster::heal); [`move_to`](Cluster::move_to) gives a machine another address. What can be
+//! asked: [`view_of`](Cluster::view_of), [`events_of`](Cluster::events_of),
+//! [`member`](Cluster::member), [`counters`](Cluster::counters). What can be demanded:
+//! [`assert_view`](Cluster::assert_view), [`expect_view_within`](Cluster::expect_view_within),
+//! [`expect_complete_within`](Cluster::expect_complete_within),
+//! [`assert_never_down`](Cluster::assert_never_down), [`assert_quiet`](Cluster::assert_quiet).
+//!
+//! Logic that follows events reads them as they come:
+//!
+//! ```
+//! use chisme_proto::Event;
+//! use chisme_sim::{Cluster, secs};
+//!
+//! let mut cluster = Cluster::builder().nodes(4).seed(7).formed();
+//! let read = cluster.events_of("n1").len();
+//! cluster.leave("n3");
+//! cluster.run_for(secs(5));
+//! let news = &cluster.events_of("n1")[read..];
+//! assert!(matches!(news, [(_, Event::Left(member))] if member.name.as_str() == "n3@sim"));
+//! ```
+//!
+//! # Scenarios
+//!
+//! A [`Scenario`](scenario::Scenario) says in a file what happens to a cluster and what must come of
+//! it. [`run`] runs it with one seed and judges it; a [`Sweep`] runs every point of its grid with
+//! many seeds in parallel; [`shrink`] makes a failing one smaller, [`swarm`] makes them up.
+//!
+//! ```
+//! use chisme_sim::{Keep, Sweep, scenario::Scenario, worst};
+//!
+//! let text = r#"
+//!     why = "A process that dies is noticed."
+//!     expected = "Everybody calls it Down, once."
+//!     source = "none"
+//!     nodes = { count = 8 }
+//!     expect = { downs = 7, detection = { p99 = "12s" } }
+//!
+//!     [[fault]]
+//!     at = "2s"
+//!     crash = "node[3]"
+//! "#;
+//! let scenario = Scenario::parse("crash", text)?;
+//! let results = Sweep::new(1..=4).run(&scenario, |_, _| Keep::default(), |_| ());
+//! assert_eq!(worst(&results).exit_status(), 0);
+//! assert_eq!(results[0].summary().detection.count, 4 * 7);
+//! # Ok::<(), chisme_sim::scenario::ScenarioError>(())
 //! ```
 //!
 //! # Map
 //!
-//! `cluster` is the world and its verbs, `drive` lets time pass in it, `look` is what can be asked of
-//! it; `host` is one machine with
-//! the process on it; `network` decides the fate of a datagram; `record` keeps what a process did;
-//! `view` checks each stream of events against the rules that users rely on; `replay` makes a
-//! failure repeatable.
+//! `cluster` is the world and its verbs, `drive` lets time pass in it, `look` and `views` are what
+//! can be asked of it; `builder` makes one. `host` is one machine with the process on it; `network`
+//! decides the fate of a datagram; `record` keeps what a process did; `view` checks each stream of
+//! events against the rules that users rely on; `replay` makes a failure repeatable.
+//!
+//! `scenario` is what a file says, `run` what comes of it: `check` and `bounds` watch it,
+//! `disturbance` knows what was done to whom, `log` and `panics` what went wrong inside of a node;
+//! `liveness` and `expect` judge it, `outcome` is what is told. `story` is what reports draw, by
+//! `dissect`. `sweep` runs many, `trace` one twice, `shrink` ever smaller ones, `swarm` any.
 
+mod attack;
 mod bounds;
+mod builder;
 mod check;
+mod clock;
 mod cluster;
+mod digest;
 pub mod dissect;
 mod disturbance;
+mod dns;
 mod drive;
 mod expect;
+mod fault;
 mod host;
 mod liveness;
 mod log;
@@ -37,6 +119,7 @@ mod look;
 mod network;
 pub mod outcome;
 mod panics;
+mod queue;
 mod record;
 mod replay;
 pub mod report;
@@ -44,17 +127,24 @@ mod run;
 #[cfg(test)]
 mod sabotage;
 pub mod scenario;
+mod shrink;
 mod story;
+mod swarm;
 mod sweep;
 mod trace;
+mod verbs;
 mod view;
+mod views;
 
+pub use builder::{Builder, check};
 pub use cluster::Cluster;
 pub use host::Setup;
-pub use network::{Datagram, Network};
+pub use network::{Datagram, Deeds, Network, RuleId};
 pub use record::{Record, describe};
 pub use replay::seeds;
 pub use run::{Keep, run};
+pub use shrink::{Patience, Shrunk, shrink};
+pub use swarm::swarm;
 pub use sweep::{Point, Progress, Results, Spread, Summary, Sweep, no_longer_missed, worst};
 pub use trace::{Difference, check_determinism};
 

@@ -12,16 +12,21 @@ use crate::scenario::DetectorMode;
 /// One run of a scenario with one seed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
+    /// The name of the scenario.
     pub scenario: String,
+    /// The seed of the run.
     pub seed: u64,
     /// The parameters of the grid.
     pub point: BTreeMap<String, toml::Value>,
+    /// Which detector ran.
     pub detector: DetectorMode,
     /// The detector's protocol period, in seconds: what papers count latencies in.
     pub probe_period: f64,
+    /// How it ended.
     pub verdict: Verdict,
     /// What the scenario expects, each with what came.
     pub expectations: Vec<Expectation>,
+    /// What was measured.
     pub figures: Figures,
     /// How often each thing happened that should happen at least once.
     pub marks: BTreeMap<String, u64>,
@@ -117,6 +122,7 @@ pub struct Expectation {
     pub got: Option<f64>,
     /// Seconds, or nothing.
     pub unit: &'static str,
+    /// Whether it is as wanted.
     pub met: bool,
     /// The scenario says that the product misses it today.
     pub known_miss: bool,
@@ -137,12 +143,15 @@ pub struct Figures {
     pub first_detections: Vec<f64>,
     /// Downs of members that were alive and within reach.
     pub false_downs: u64,
+    /// Downs of anybody, over all observers.
     pub downs: u64,
+    /// Suspicions of members that were alive and within reach.
     pub false_suspicions: u64,
     /// New lives of nodes outside of all faults.
     pub life_changes: u64,
     /// Mean per node and second.
     pub datagrams_per_second: f64,
+    /// Mean of UDP payload per node and second.
     pub bytes_per_second: f64,
     /// The most datagrams that one node sent in one second.
     pub peak_per_second: u64,
@@ -153,14 +162,20 @@ pub struct Figures {
 /// From the end of a process to the moment when an observer called it Down.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Detection {
+    /// The number of whoever noticed.
     pub observer: u32,
+    /// The number of whose process had ended.
     pub subject: u32,
+    /// How long it took.
     pub seconds: f64,
 }
 
+/// How much was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
+    /// How many.
     pub datagrams: u64,
+    /// Their payloads together.
     pub bytes: u64,
 }
 
@@ -169,6 +184,7 @@ pub struct Traffic {
 pub struct Story {
     /// The names of the nodes.
     pub nodes: Vec<String>,
+    /// How long it lasted.
     pub seconds: f64,
     /// When faults could begin.
     pub formed_at: Option<f64>,
@@ -178,9 +194,11 @@ pub struct Story {
     pub changes: Vec<Change>,
     /// Starts and ends of processes.
     pub processes: Vec<ProcessChange>,
+    /// Which faults there were, and when.
     pub faults: Vec<Ribbon>,
     /// What was sent in each `bucket` seconds, by kind.
     pub bucket: f64,
+    /// By kind: one entry for each bucket.
     pub traffic: BTreeMap<String, Vec<Traffic>>,
     /// Pairs of live nodes that did not see each other, or saw a dead one up: when that changed.
     pub missing: Vec<(f64, u64)>,
@@ -207,9 +225,13 @@ pub struct Captured {
 /// An observer changed its mind.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Change {
+    /// When.
     pub at: f64,
+    /// Whose view.
     pub observer: u32,
+    /// Of whom.
     pub subject: u32,
+    /// How it is seen from then on.
     pub to: Seen,
 }
 
@@ -219,26 +241,38 @@ pub struct Change {
 pub enum Seen {
     /// Not heard of, or the observer has just started.
     Unknown,
+    /// It answers.
     Alive,
+    /// Somebody's probe of it failed.
     Suspect,
+    /// It was concluded to have failed.
     Down,
+    /// It said goodbye.
     Left,
 }
 
 /// A process started, ended or stood still.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ProcessChange {
+    /// When.
     pub at: f64,
+    /// Whose process.
     pub node: u32,
+    /// What it does from then on.
     pub to: ProcessState,
 }
 
+/// What the process of a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProcessState {
+    /// It works, or works again.
     Running,
+    /// It stands still.
     Frozen,
+    /// It was ended without a word.
     Crashed,
+    /// It said goodbye and ended.
     Left,
     /// It stopped by itself: somebody else has its name.
     Stopped,
@@ -247,20 +281,29 @@ pub enum ProcessState {
 /// A fault, as it is drawn.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ribbon {
+    /// When it began.
     pub from: f64,
+    /// When it ended.
     pub to: f64,
+    /// What it was, in a few words.
     pub label: String,
+    /// Whom it was about.
     pub nodes: Vec<u32>,
 }
 
 /// A datagram on its way.
 #[derive(Clone, Debug, Serialize)]
 pub struct Flight {
+    /// When it was sent.
     pub sent: f64,
     /// None if it was lost.
     pub arrived: Option<f64>,
+    /// By whom.
     pub from: u32,
+    /// To whom.
     pub to: u32,
+    /// What it was.
     pub kind: String,
+    /// The length of its payload.
     pub bytes: u32,
 }

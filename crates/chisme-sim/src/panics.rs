@@ -71,7 +71,10 @@ fn quiet_hook() {
             if !CAUGHT.get() {
                 return others(info);
             }
-            let said = info.payload_as_str().unwrap_or("a panic without words");
+            let payload = info.payload();
+            let text = payload.downcast_ref::<String>().map(String::as_str);
+            let said = text.or_else(|| payload.downcast_ref::<&str>().copied());
+            let said = said.unwrap_or("a panic without words");
             let place = info.location().map(|at| format!(" ({}:{})", at.file(), at.line()));
             let line = said.lines().next().unwrap_or_default();
             LAST.set(Some(format!("{line}{}", place.unwrap_or_default())));

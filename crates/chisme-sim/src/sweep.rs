@@ -57,23 +57,33 @@ pub struct Results {
 pub struct Summary {
     /// How many runs there were, and how many of them failed.
     pub runs: usize,
+    /// How many of them failed.
     pub failed: usize,
     /// The slowest run; none if any run did not come to it.
     pub formed: Option<f64>,
+    /// Likewise: from the end of the faults to right views.
     pub converged: Option<f64>,
     /// Over the detections of all runs together.
     pub detection: Spread,
+    /// Over the processes that ended without a goodbye: until anybody suspected them.
     pub first_suspicion: Spread,
+    /// Over the same: until anybody called them Down.
     pub first_detection: Spread,
     /// Sums over the runs.
     pub false_downs: u64,
+    /// Downs of anybody.
     pub downs: u64,
+    /// Suspicions of members that were alive and within reach.
     pub false_suspicions: u64,
+    /// New lives of nodes that nothing was done to.
     pub life_changes: u64,
+    /// Happenings in all.
     pub events: u64,
+    /// How long the runs lasted inside, together.
     pub virtual_seconds: f64,
     /// Means over the runs, per node.
     pub datagrams_per_second: f64,
+    /// Bytes of UDP payload, likewise.
     pub bytes_per_second: f64,
     /// The most that any node sent in any second.
     pub peak_per_second: u64,
@@ -84,8 +94,11 @@ pub struct Summary {
 pub struct Spread {
     /// How many there are.
     pub count: usize,
+    /// Half of them are not above it.
     pub p50: Option<f64>,
+    /// 99 of 100 are not above it.
     pub p99: Option<f64>,
+    /// The longest.
     pub max: Option<f64>,
 }
 

@@ -54,6 +54,7 @@ pub(crate) struct Told {
 
 /// Checks everything, then runs a node until it leaves. Nothing starts if anything is wrong.
 pub(crate) fn run(args: AgentArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    crate::abort::on_panic();
     crate::demo::die_with_the_demo();
     let told = Told { args, matches: matches.clone() };
     let settings = Settings::resolve(&told.args, &told.matches, &Surroundings::read())?;
@@ -126,7 +127,7 @@ async fn serve(
     }
     stop.send_replace(true);
     if !matches!(ended, Err(Ended::Forced(_))) {
-        // It bounds itself; a panic in it has been reported.
+        // It bounds itself.
         _ = control.await;
     }
     drop(claim);

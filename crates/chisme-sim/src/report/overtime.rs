@@ -95,7 +95,7 @@ pub(crate) fn traffic(story: &Story, measure: Measure) -> Option<String> {
     if most <= 0.0 {
         return None;
     }
-    let width = story.seconds / steps as f64;
+    let width = seconds_of_a_step(story, steps);
     let mut frame = Frame::over_time(story.seconds, most, HEIGHT);
     let mut floor = vec![0.0; steps];
     for (colour, (kind, rates)) in layers.iter().enumerate() {
@@ -109,6 +109,12 @@ pub(crate) fn traffic(story: &Story, measure: Measure) -> Option<String> {
     let name = measure.name();
     let label = format!("{name} a second by kind; at most {} a second", number(most));
     Some(legend(&layers, width, name) + &frame.into_svg(&label))
+}
+
+/// The last step may reach beyond the end; axes cut it off.
+fn seconds_of_a_step(story: &Story, steps: usize) -> f64 {
+    let buckets = story.traffic.values().map(Vec::len).max().unwrap_or(0);
+    story.bucket * buckets.div_ceil(steps.max(1)) as f64
 }
 
 /// The area between two lines of steps.
