@@ -27,7 +27,7 @@ impl Cluster {
 
     fn wrong_at(&self, observer: usize) -> Option<String> {
         let host = &self.hosts[observer];
-        let process = host.process.as_ref().filter(|process| process.frozen.is_none())?;
+        let process = host.process.as_ref().filter(|_| !host.is_frozen())?;
         let shown: BTreeMap<NodeName, Session> = process
             .node
             .members()
