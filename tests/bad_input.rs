@@ -35,10 +35,10 @@ fn names_that_are_none() {
         ("--name", long.as_str(), "255"),
         ("--cluster", "two words", "not allowed"),
     ] {
-        let quoted = &name[..name.len().min(30)];
+        let quoted = if name.len() > 255 { name[..30].to_owned() } else { format!("{name:?}") };
         let spec =
             if flag == "--cluster" { with_cookie(&["--sname", "n1"]) } else { with_cookie(&[]) };
-        spec.args(&[flag, name]).run().expect_refused(&[quoted, say]);
+        spec.args(&[flag, name]).run().expect_refused(&[quoted.as_str(), say]);
     }
     with_cookie(&["--sname", "a", "--name", "b@example.com"])
         .run()
@@ -56,6 +56,9 @@ fn seeds_and_addresses_that_are_none() {
             .run()
             .expect_refused(&["somewhere", flag]);
     }
+    with_cookie(&["--sname", "n1", "--advertise", "0.0.0.0:4747"])
+        .run()
+        .expect_refused(&["0.0.0.0:4747", "--advertise"]);
 }
 
 #[test]
@@ -70,6 +73,7 @@ fn a_configuration_file_with_unknown_keys_or_that_is_none() {
         let path = config(text);
         with_cookie(&["--config", path.to_str().expect("text")]).run().expect_refused(&quotes);
     }
+    with_cookie(&["--config", "/dev/zero"]).run().expect_refused(&["/dev/zero is not a file"]);
     with_cookie(&["--config", "/nowhere/chisme.toml"])
         .run()
         .expect_refused(&["/nowhere/chisme.toml"]);
@@ -90,6 +94,12 @@ fn cookies_that_are_none() {
     bare(&["--sname", "n1", "--cookie-file", empty.to_str().expect("text")])
         .run()
         .expect_refused(&["empty"]);
+    let pipe = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&pipe).status();
+    assert!(made.expect("mkfifo").success());
+    bare(&["--sname", "n1", "--cookie-file", pipe.to_str().expect("text")])
+        .run()
+        .expect_refused(&["is not a file"]);
     bare(&["--sname", "n1", "--cookie-file", "/nowhere/cookie"])
         .run()
         .expect_refused(&["/nowhere/cookie"]);

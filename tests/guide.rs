@@ -120,6 +120,20 @@ fn different_cookies_never_connect() {
 }
 
 #[test]
+fn the_side_that_asks_with_another_cookie_says_why_nobody_may_answer() {
+    let loopback = Loopback::new();
+    let one = Spec::named("n1").cookie("the first of two secrets").no_seeds();
+    let one = one.bind(&loopback.at(1)).start_ready();
+    let other = Spec::named("n2").cookie("the second of two secrets").seeds(&[&loopback.at(1)]);
+    let other = other.bind(&loopback.at(2)).start_ready();
+    one.expect_log(&["failed authentication", "cookie"], secs(5));
+    // Nobody has asked this one: all that it meets is silence.
+    other.expect_log(&["has answered", "different cookie or cluster name?"], secs(15));
+    let status = other.run(&["status"]).expect_success();
+    assert!(status.contains("has answered") && !status.contains("secrets"), "{status}");
+}
+
+#[test]
 fn cluster_dns_name_joins_through_a_records_even_those_that_come_later() {
     let loopback = Loopback::new();
     let Some(dns) = Dns::on_loopback(&loopback) else { return };

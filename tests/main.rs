@@ -18,5 +18,7 @@ mod form;
 mod guide;
 mod names;
 mod partition;
+mod readers;
 mod security;
 mod settings;
+mod sim;

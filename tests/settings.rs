@@ -3,11 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::harness::{Agent, Loopback, Spec, secs, until};
+use crate::harness::cli::{CHISME, clean};
+use crate::harness::{Agent, Loopback, Run, Spec, secs, until};
 
 fn write(path: &Path, text: &str) {
     let new = path.with_extension("new");
@@ -36,6 +38,34 @@ fn a_flag_comes_before_the_environment_and_that_before_the_file() {
     assert_eq!(name(&with_env.start_ready()), "env@chisme.test");
     let with_flag = with_env.args(&["--name", "flag@chisme.test"]);
     assert_eq!(name(&with_flag.start_ready()), "flag@chisme.test");
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let loopback = Loopback::new();
+    let mut spec = Spec::named("n1").no_seeds().bind(&loopback.at(1));
+    for key in [
+        "SNAME",
+        "NAME",
+        "CLUSTER",
+        "COOKIE_FILE",
+        "ACCEPT_COOKIE_FILE",
+        "BIND",
+        "ADVERTISE",
+        "CONNECT",
+        "DNS_SERVER",
+        "CONFIG",
+        "EVENTS",
+        "LOG",
+    ] {
+        spec = spec.env(&format!("CHISME_{key}"), "");
+    }
+    assert_eq!(name(&spec.start_ready()), "n1@chisme.test");
+    // For the directory of agents the default is taken, so whoever runs there may be asked.
+    let mut command = Command::new(CHISME);
+    clean(&mut command).env("CHISME_RUNTIME_DIR", "").env("CHISME_NODE", "");
+    let run = Run::of(command.args(["nodes", "--node", "nobody-of-that-name"]));
+    assert!(run.stderr.contains("no agent"), "{run}");
 }
 
 #[test]

@@ -3,21 +3,24 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cookie::CookieText;
 use crate::demo;
+use crate::sim::SimCommand;
 
 const TOP_HELP: &str = "\
 {about}
 
 {usage-heading} {usage}
 
-Run:
+\x1b[1;4mRun:\x1b[0m
   agent        Run a node of a cluster in the foreground
   demo         Watch a cluster form from DNS, lose a node, be cut in two and heal
+  sim          Simulate whole clusters under virtual time
 
-Ask a running agent:
+\x1b[1;4mAsk a running agent:\x1b[0m
   connect      Connect to a peer; prints true or false
   nodes        The names of the other nodes
   members      The whole table: name, address, state, since when, address family
@@ -27,7 +30,7 @@ Ask a running agent:
   refresh      Ask the seeds now
   leave        Say goodbye to the cluster and stop the agent
 
-Set up:
+\x1b[1;4mSet up:\x1b[0m
   cookie       Make a strong cookie file
   completions  Print completions for a shell
 
@@ -40,7 +43,7 @@ Set up:
     version,
     help_template = TOP_HELP,
     disable_help_subcommand = true,
-    after_help = "Two nodes on one host, each in its own terminal:\n  \
+    after_help = "Two nodes on one host, each in its own terminal, after `chisme cookie` has made a cookie:\n  \
         chisme agent --sname node1 --cookie-file ~/.chisme.cookie\n  \
         chisme agent --sname node2 --cookie-file ~/.chisme.cookie\n\
         and in a third:\n  chisme connect --node node2 node1@$(hostname -s)\n\n\
@@ -157,6 +160,12 @@ pub(crate) enum Command {
     /// Watch a cluster form from DNS, lose a node, be cut in two and heal; needs no configuration.
     #[command(after_help = "Example:\n  chisme demo")]
     Demo(demo::Args),
+    /// Simulate whole clusters under virtual time: partitions, crashes, loss, and what comes of them.
+    #[command(after_help = "Examples:\n  chisme sim list\n  chisme sim run split-half-heal")]
+    Sim {
+        #[command(subcommand)]
+        command: SimCommand,
+    },
 }
 
 /// Which agent of this host is meant.
@@ -168,7 +177,7 @@ pub(crate) struct Target {
     pub(crate) node: Option<String>,
     /// Where the agents of this user leave their sockets.
     /// [default: $XDG_RUNTIME_DIR/chisme, else /run/user/UID/chisme, else /tmp/chisme-UID]
-    #[arg(long, value_name = "DIR", env = "CHISME_RUNTIME_DIR")]
+    #[arg(long, value_name = "DIR", env = "CHISME_RUNTIME_DIR", value_parser = path())]
     pub(crate) runtime_dir: Option<PathBuf>,
 }
 
@@ -244,7 +253,13 @@ pub(crate) struct AgentArgs {
     pub(crate) cookie: Option<CookieText>,
     /// A file with that secret, readable by its owner only (recommended).
     /// [default: ~/.chisme.cookie, else ~/.erlang.cookie]
-    #[arg(long, value_name = "FILE", env = "CHISME_COOKIE_FILE", help_heading = "Cookie")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CHISME_COOKIE_FILE",
+        value_parser = path(),
+        help_heading = "Cookie"
+    )]
     pub(crate) cookie_file: Option<PathBuf>,
     /// A file with one more cookie that is accepted but not used, to change cookies without a
     /// break (repeatable, at most 4).
@@ -252,6 +267,7 @@ pub(crate) struct AgentArgs {
         long,
         value_name = "FILE",
         env = "CHISME_ACCEPT_COOKIE_FILE",
+        value_parser = path(),
         value_delimiter = ',',
         help_heading = "Cookie"
     )]
@@ -300,7 +316,13 @@ pub(crate) struct AgentArgs {
     pub(crate) dns_server: Vec<String>,
 
     /// A TOML file with these settings.
-    #[arg(long, value_name = "FILE", env = "CHISME_CONFIG", help_heading = "Surroundings")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CHISME_CONFIG",
+        value_parser = path(),
+        help_heading = "Surroundings"
+    )]
     pub(crate) config: Option<PathBuf>,
     /// Print every change of this node's view on stdout.
     #[arg(long, value_name = "FORMAT", env = "CHISME_EVENTS", help_heading = "Surroundings")]
@@ -311,8 +333,19 @@ pub(crate) struct AgentArgs {
     pub(crate) log: Option<String>,
     /// Where this agent leaves its control socket.
     /// [default: $XDG_RUNTIME_DIR/chisme, else /run/user/UID/chisme, else /tmp/chisme-UID]
-    #[arg(long, value_name = "DIR", env = "CHISME_RUNTIME_DIR", help_heading = "Surroundings")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "CHISME_RUNTIME_DIR",
+        value_parser = path(),
+        help_heading = "Surroundings"
+    )]
     pub(crate) runtime_dir: Option<PathBuf>,
+}
+
+/// A path that may be empty, which for a variable means that it is not set; clap's own refuses that.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// How `--events` prints.

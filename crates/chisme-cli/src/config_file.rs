@@ -61,6 +61,10 @@ impl ConfigFile {
         let failed =
             |e: std::io::Error| UsageError::new(format!("config file {shown}: {}", system(&e)));
         let metadata = std::fs::metadata(path).map_err(failed)?;
+        if !metadata.is_file() {
+            // A pipe could be read once, but SIGHUP reads again.
+            return Err(UsageError::new(format!("config file {shown} is not a file")));
+        }
         if metadata.len() > MAX_CONFIG_BYTES {
             return Err(UsageError::new(format!(
                 "config file {shown} has {} bytes; at most {MAX_CONFIG_BYTES} are read",

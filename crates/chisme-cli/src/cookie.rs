@@ -1,13 +1,14 @@
 //! Where the cookie comes from, and the making of a strong one. It never shows a cookie.
 
 use std::fmt;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{Metadata, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use chisme::Cookie;
 use rand::TryRng;
+use rustix::fs::OFlags;
 use serde::de::{self, Deserialize, Visitor};
 
 use crate::usage::{UsageError, home, system, tilde};
@@ -128,8 +129,11 @@ pub(crate) fn make(output: Option<PathBuf>) -> anyhow::Result<PathBuf> {
         )?;
     let mut line: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     line.push('\n');
-    file.write_all(line.as_bytes())?;
-    file.sync_all()?;
+    if let Err(error) = file.write_all(line.as_bytes()).and_then(|()| file.sync_all()) {
+        // Half a cookie would be taken for one, and stand in the way of the next try.
+        _ = std::fs::remove_file(&path);
+        anyhow::bail!("cannot write {}: {}", tilde(&path), system(&error));
+    }
     Ok(path)
 }
 
@@ -141,7 +145,9 @@ fn default_files() -> Vec<PathBuf> {
 /// `what` names the file for people.
 fn read_file(what: &str, path: &Path) -> Result<CookieText, UsageError> {
     let failed = |e: std::io::Error| UsageError::new(format!("{what}: {}", system(&e)));
-    let file = File::open(path).map_err(failed)?;
+    // A pipe would hold up whoever opens it: it is opened without waiting, and then refused.
+    let no_wait = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(no_wait).open(path).map_err(failed)?;
     // What was opened is what is checked: the path may lead elsewhere by now.
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {

@@ -3,7 +3,7 @@
 //! `args` is the command line; `settings`, `config_file`, `cookie` and `names` turn it into what an
 //! agent will do; `agent` does it, and ends as a whole if it panics (`abort`); `runtime` is the
 //! directory in which agents and commands meet, and `control` what they say to each other;
-//! `commands` print. The protocol is in the library `chisme`.
+//! `commands` ask, `output` prints, `sim` runs simulations. The protocol is in the library `chisme`.
 
 mod abort;
 mod agent;
@@ -16,8 +16,10 @@ mod demo;
 mod lines;
 mod logs;
 mod names;
+mod output;
 mod runtime;
 mod settings;
+mod sim;
 mod style;
 mod usage;
 
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
     match run(cli.command, &matches) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::complain(&format!("error: {}", usage::with_causes(error.as_ref())));
             if error.chain().any(|cause| cause.is::<UsageError>()) {
                 ExitCode::from(EXIT_USAGE)
             } else {
@@ -54,15 +56,16 @@ fn run(command: Command, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
             agent::run(*args, matches)
         }
         Command::Demo(args) => demo::run(args),
+        Command::Sim { command } => sim::run(command),
         Command::Cookie { output } => {
             let path = cookie::make(output)?;
-            commands::out(&format!("{}\n", path.display()))?;
+            output::out(&format!("{}\n", path.display()))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "chisme", &mut script);
-            commands::out(&String::from_utf8(script)?)?;
+            output::out(&String::from_utf8(script)?)?;
             Ok(ExitCode::SUCCESS)
         }
         command => tokio::runtime::Builder::new_current_thread()
@@ -86,6 +89,7 @@ async fn ask(command: Command) -> anyhow::Result<ExitCode> {
         Command::Block { addrs, target } => commands::block(&addrs, &target).await,
         Command::Agent(_)
         | Command::Demo(_)
+        | Command::Sim { .. }
         | Command::Cookie { .. }
         | Command::Completions { .. } => {
             unreachable!("run has taken these")

@@ -16,7 +16,7 @@ use anyhow::{Context, bail};
 use chisme::NodeName;
 use serde::{Deserialize, Serialize};
 
-use crate::usage::{UsageError, tilde};
+use crate::usage::{UsageError, system, tilde};
 
 /// The longest path of a Unix socket, in bytes, on the least generous system.
 const MAX_SOCKET_PATH: usize = 103;
@@ -26,6 +26,9 @@ const MAX_NODES: usize = 1024;
 
 /// The longest [`NodeFile`] that is read, in bytes.
 const MAX_NODE_FILE_BYTES: u64 = 4096;
+
+/// What helps if the directory is not to be used.
+const FIX: &str = "choose another by --runtime-dir or CHISME_RUNTIME_DIR";
 
 /// What an agent says about itself to others of the same user and host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,15 +67,32 @@ impl RuntimeDir {
     /// If it is a symbolic link, belongs to somebody else, or others can write to it.
     pub(crate) fn open(asked: Option<&Path>) -> anyhow::Result<Self> {
         let path = asked.map_or_else(default_path, Path::to_owned);
-        let shown = path.display();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .with_context(|| format!("cannot make the runtime directory {shown}"))?;
-        let metadata = fs::symlink_metadata(&path)
-            .with_context(|| format!("cannot look at the runtime directory {shown}"))?;
-        let fix = "choose another by --runtime-dir or CHISME_RUNTIME_DIR";
+        if fs::symlink_metadata(&path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+            DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|e| {
+                let (shown, why) = (path.display(), system(&e));
+                anyhow::anyhow!("cannot make the runtime directory {shown}: {why}; {FIX}")
+            })?;
+        }
+        Self::checked(path)
+    }
+
+    /// The same directory, for somebody who looks for agents: it is not made.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open); and if it is missing, because then no agent runs.
+    pub(crate) fn find(asked: Option<&Path>) -> anyhow::Result<Self> {
+        let path = asked.map_or_else(default_path, Path::to_owned);
+        if fs::symlink_metadata(&path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+            bail!(nobody_in(&path));
+        }
+        Self::checked(path)
+    }
+
+    fn checked(path: PathBuf) -> anyhow::Result<Self> {
+        let (shown, fix) = (path.display(), FIX);
+        let metadata = fs::symlink_metadata(&path).map_err(|e| {
+            anyhow::anyhow!("cannot look at the runtime directory {shown}: {}; {fix}", system(&e))
+        })?;
         if !metadata.is_dir() {
             bail!("the runtime directory {shown} is a symbolic link or a file; {fix}");
         }
@@ -194,10 +214,7 @@ impl RuntimeDir {
         let chosen: Vec<&NodeFile> = nodes.iter().filter(|node| matches(node)).collect();
         match (chosen.as_slice(), wanted) {
             ([one], _) => Ok(self.path.join(&one.socket)),
-            ([], _) if all.is_empty() => bail!(
-                "no agent runs here (looked in {}); start one with `chisme agent`",
-                tilde(&self.path)
-            ),
+            ([], _) if all.is_empty() => bail!(nobody_in(&self.path)),
             ([], Some(text)) => Err(UsageError::new(format!(
                 "no agent {text:?} runs here; running: {}",
                 names(&all)
@@ -260,6 +277,10 @@ impl Drop for Claim {
     fn drop(&mut self) {
         self.remove_files();
     }
+}
+
+fn nobody_in(path: &Path) -> String {
+    format!("no agent runs here (looked in {}); start one with `chisme agent`", tilde(path))
 }
 
 fn default_path() -> PathBuf {
@@ -347,6 +368,18 @@ mod tests {
         fs::set_permissions(&dir.path, Permissions::from_mode(0o777)).expect("set");
         let error = RuntimeDir::open(Some(&dir.path)).expect_err("open to all").to_string();
         assert!(error.contains("mode 0777") && error.contains("chmod 700"), "{error}");
+    }
+
+    #[test]
+    fn who_only_looks_makes_nothing() {
+        let temp = tempfile::tempdir().expect("made");
+        let path = temp.path().join("run");
+        let error = RuntimeDir::find(Some(&path)).expect_err("nobody").to_string();
+        assert!(error.contains("no agent runs here") && !path.exists(), "{error}");
+        RuntimeDir::open(Some(&path)).expect("made");
+        RuntimeDir::find(Some(&path)).expect("there");
+        let error = RuntimeDir::open(Some(Path::new("/proc/none"))).expect_err("no").to_string();
+        assert!(error.contains("--runtime-dir"), "{error}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! whole, with the origin of each setting for error messages. It opens no socket and starts nothing.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use chisme::proto::VersionRange;
@@ -93,7 +93,8 @@ impl Settings {
         matches: &ArgMatches,
         surroundings: &Surroundings,
     ) -> Result<Self, UsageError> {
-        let path = args.config.clone().filter(|path| !path.as_os_str().is_empty());
+        let config = Ranks { matches, path: Path::new("") }.path("config", &args.config, &None)?;
+        let path = config.map(|setting| setting.value);
         let file = path.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
         let ranks = Ranks { matches, path: path.as_deref().unwrap_or(Path::new("")) };
         let cluster = match ranks.one("cluster", &args.cluster, &file.cluster) {
@@ -114,11 +115,10 @@ impl Settings {
             cookie: cookie_sources(&ranks, args, &file)?,
             accept_cookie_files: accept_cookie_files(&ranks, args, &file)?,
             bind,
-            advertise: one_per_family(addresses(
+            advertise: one_host_each(one_per_family(addresses(
                 ranks.list("advertise", &args.advertise, &file.advertise),
                 Port::MayBeZero,
-            )?)?
-            .value,
+            )?)?)?,
             seeds: seeds(ranks.list("connect", &args.connect, &file.connect), surroundings)?,
             dns_servers: addresses(
                 ranks.list("dns_server", &args.dns_server, &file.dns_server),
@@ -128,7 +128,7 @@ impl Settings {
             events,
             log: ranks.one("log", &args.log, &file.log),
             runtime_dir: ranks
-                .one("runtime_dir", &args.runtime_dir, &file.runtime_dir)
+                .path("runtime_dir", &args.runtime_dir, &file.runtime_dir)?
                 .map(|dir| dir.value),
             versions: surroundings.test_protocol.as_deref().map(versions).transpose()?,
         })
@@ -188,6 +188,21 @@ impl Ranks<'_> {
         in_file.clone().map(|value| Setting { value, origin: self.file(key) })
     }
 
+    /// As [`one`](Self::one), for a path.
+    fn path(
+        &self,
+        key: &str,
+        given: &Option<PathBuf>,
+        in_file: &Option<PathBuf>,
+    ) -> Result<Option<Setting<PathBuf>>, UsageError> {
+        match self.one(key, given, in_file) {
+            Some(setting) if setting.value.as_os_str().is_empty() => {
+                Err(setting.refuse("leads nowhere: a path is needed"))
+            }
+            setting => Ok(setting),
+        }
+    }
+
     fn list(
         &self,
         key: &str,
@@ -238,7 +253,7 @@ fn cookie_sources(
         let text = Some((origin.to_string(), text.clone()));
         return Ok(CookieSources { text, file: None });
     }
-    let named = ranks.one("cookie_file", &args.cookie_file, &file.cookie_file);
+    let named = ranks.path("cookie_file", &args.cookie_file, &file.cookie_file)?;
     let named_in_file = matches!(&named, Some(Setting { origin: Origin::File(..), .. }));
     match (&file.cookie, named) {
         (Some(_), Some(_)) if named_in_file => Err(UsageError::new(format!(
@@ -273,6 +288,9 @@ fn accept_cookie_files(
             list.origin,
             list.value.len()
         )));
+    }
+    if list.value.iter().any(String::is_empty) {
+        return Err(list.refuse("has an empty path: each entry names a file"));
     }
     Ok(list.value.into_iter().map(PathBuf::from).collect())
 }
@@ -322,6 +340,23 @@ fn one_per_family(list: Setting<Vec<SocketAddr>>) -> Result<Setting<Vec<SocketAd
     Ok(list)
 }
 
+/// Refuses advertised addresses that lead to no host or to many.
+fn one_host_each(list: Setting<Vec<SocketAddr>>) -> Result<Vec<SocketAddr>, UsageError> {
+    let vague = |addr: &&SocketAddr| {
+        let ip = addr.ip().to_canonical();
+        let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+        ip.is_unspecified() || ip.is_multicast() || broadcast
+    };
+    match list.value.iter().find(vague) {
+        Some(addr) => Err(UsageError::new(format!(
+            "{}: \"{addr}\" is no address by which others reach one node; give one of this host, or \
+             leave it out",
+            list.origin
+        ))),
+        None => Ok(list.value),
+    }
+}
+
 /// The seeds as texts, each of them valid. `none`, alone, is an empty list.
 fn seeds(
     list: Option<Setting<Vec<String>>>,
@@ -335,8 +370,11 @@ fn seeds(
         None => Setting { value: vec![DEFAULT_SEED.to_owned()], origin: Origin::Default },
     });
     if seeds.value.iter().any(|seed| seed == "none") {
-        if seeds.value.len() > 1 {
-            return Err(seeds.refuse("has `none` and others: `none` stands alone"));
+        if let Some(other) = seeds.value.iter().find(|seed| *seed != "none") {
+            return Err(UsageError::new(format!(
+                "{}: \"none\" stands alone, but {other:?} is given too",
+                seeds.origin
+            )));
         }
         return Ok(Setting { value: Vec::new(), origin: seeds.origin });
     }

@@ -4,6 +4,12 @@ use std::io::IsTerminal;
 
 use comfy_table::{Cell, Color, Table, presets};
 
+/// Whether stdout is a terminal on which what was written can be written over.
+pub(crate) fn stdout_is_live() -> bool {
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    !dumb && std::io::stdout().is_terminal()
+}
+
 /// Whether stdout shows colours.
 pub(crate) fn stdout_has_colours() -> bool {
     wanted() && std::io::stdout().is_terminal()

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::{ClusterName, Endpoints, KeyRing};
 
+/// What is done more often than this leaves no time for anything else.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+
 /// The settings of a node. [`Config::new`] gives the defaults for a local network.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -21,7 +24,8 @@ pub struct Config {
     /// Whether the advertised endpoint was guessed: it is then corrected by what the first contact
     /// says it sees, as long as the guess is a loopback address or missing.
     pub endpoint_is_guess: bool,
-    /// The most members that the node remembers, itself and tombstones aside. Default 65,536.
+    /// The most members that the node holds up, itself aside; tombstones have a bound of their own.
+    /// Default 65,536.
     pub max_members: usize,
 }
 
@@ -45,10 +49,10 @@ impl Config {
     /// [`ConfigError`] names the setting and its allowed range; nothing else has happened.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let d = &self.detector;
-        if d.probe_period < Duration::from_millis(10) {
+        if d.probe_period < SHORTEST_PERIOD {
             return Err(ConfigError::ProbePeriod(d.probe_period));
         }
-        if d.probe_timeout.is_zero() || d.probe_timeout * 2 > d.probe_period {
+        if d.probe_timeout.is_zero() || d.probe_timeout > d.probe_period / 2 {
             return Err(ConfigError::ProbeTimeout {
                 timeout: d.probe_timeout,
                 period: d.probe_period,
@@ -56,6 +60,13 @@ impl Config {
         }
         if d.suspicion_multiplier == 0 {
             return Err(ConfigError::SuspicionMultiplier);
+        }
+        if d.gossip_period < SHORTEST_PERIOD {
+            return Err(ConfigError::GossipPeriod(d.gossip_period));
+        }
+        let s = &self.seeds;
+        if s.alone_min.min(s.alone_max).min(s.in_company) < SHORTEST_PERIOD {
+            return Err(ConfigError::SeedCadence(s.clone()));
         }
         if self.versions.min > self.versions.max {
             return Err(ConfigError::Versions(self.versions));
@@ -84,6 +95,15 @@ pub enum ConfigError {
     /// A suspicion needs time to be refuted.
     #[error("suspicion_multiplier must be at least 1")]
     SuspicionMultiplier,
+    /// A period of nothing would never end.
+    #[error("gossip_period is {0:?}; it must be at least 10 ms")]
+    GossipPeriod(Duration),
+    /// A wait of nothing would never end.
+    #[error(
+        "the waits between two look-ups of the seeds are {:?} and {:?} alone and {:?} in company; each must be at least 10 ms",
+        .0.alone_min, .0.alone_max, .0.in_company
+    )]
+    SeedCadence(SeedCadence),
     /// Peers could not reach the node.
     #[error(
         "the endpoints {0} cannot be sent to: an address and a port other than zero are needed"
@@ -107,7 +127,7 @@ pub struct Detector {
     /// A suspicion lasts this many periods times max(1, log10(members)). Default 3: a process that
     /// is frozen for 3 s can still refute it.
     pub suspicion_multiplier: u32,
-    /// How often waiting rumours are sent on their own. Default 200 ms.
+    /// How often waiting rumours are sent on their own. Default 200 ms, at least 10 ms.
     pub gossip_period: Duration,
 }
 
@@ -123,7 +143,7 @@ impl Default for Detector {
     }
 }
 
-/// How often a node asks for its seeds.
+/// How often a node asks for its seeds; each wait is at least 10 ms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SeedCadence {
@@ -175,5 +195,33 @@ impl std::fmt::Display for VersionRange {
         } else {
             write!(f, "{} to {}", self.min, self.max)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cookie, StretchedCookie};
+
+    fn checked(change: impl Fn(&mut Config)) -> Result<(), ConfigError> {
+        let cookie = Cookie::new(&"5a".repeat(32)).expect("valid");
+        let cluster = ClusterName::default();
+        let keys = KeyRing::new(&StretchedCookie::stretch(&cookie), &cluster);
+        let mut config = Config::new(cluster, keys);
+        change(&mut config);
+        config.validate()
+    }
+
+    #[test]
+    fn periods_that_would_never_end_or_never_begin_are_refused() {
+        assert_eq!(checked(|_| {}), Ok(()));
+        let none = Duration::ZERO;
+        assert!(checked(|c| c.detector.probe_period = none).is_err());
+        assert!(checked(|c| c.detector.probe_timeout = none).is_err());
+        assert!(checked(|c| c.detector.probe_timeout = Duration::MAX).is_err());
+        assert!(checked(|c| c.detector.gossip_period = none).is_err());
+        assert!(checked(|c| c.seeds.alone_min = none).is_err());
+        assert!(checked(|c| c.seeds.alone_max = none).is_err());
+        assert!(checked(|c| c.seeds.in_company = none).is_err());
     }
 }

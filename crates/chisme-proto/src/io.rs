@@ -96,7 +96,8 @@ pub enum Output {
     Connected {
         /// Which one.
         request: RequestId,
-        /// One line per contact, in the order given; found siblings are added at the end.
+        /// One line per contact, in the order given; found siblings are added at the end. Once the
+        /// node that was looked for by name is found, contacts that have not answered have none.
         report: Vec<ContactReport>,
     },
     /// The answer to [`Command::Ping`].

@@ -15,10 +15,11 @@
 //!
 //! # Map
 //!
-//! A datagram comes in through `envelope`, is parsed by `codec`, judged by
-//! `filter`, and only then reaches foca (`swim`) and our own `table`. `handshake` admits newcomers,
-//! `heal` mends partitions, `conflict` settles two holders of one name. `node` is the one place
-//! where they meet.
+//! A datagram comes in through `envelope`, is parsed by `wire`, checked against the windows of
+//! `replay`, judged by the filter in `node::membership`, and only then reaches foca (`swim`) and our
+//! own `table`. `node` is the one place where they meet: `contact` and `admit` are the two ends of
+//! the handshake, `healing` mends partitions by the rule in `heal`, `dispute` settles two holders of
+//! one name, `farewell` leaves.
 //!
 //! The wire format, with byte offsets, is [PROTOCOL.md](protocol).
 

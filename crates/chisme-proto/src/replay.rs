@@ -113,6 +113,15 @@ impl Windows {
         }
     }
 
+    /// Gives up the windows of all names but these.
+    pub(crate) fn keep_only(&mut self, wanted: impl Fn(NameHash) -> bool) {
+        let unwanted: Vec<NameHash> =
+            self.names.keys().copied().filter(|&name| !wanted(name)).collect();
+        for name in unwanted {
+            self.forget(name);
+        }
+    }
+
     /// Names with a window.
     pub(crate) fn len(&self) -> usize {
         self.names.len()
@@ -129,7 +138,7 @@ struct Window {
 
 impl Window {
     fn accept(&mut self, Sequence(number): Sequence) -> Verdict {
-        if number == 0 || number + WINDOW_BITS <= self.highest {
+        if number == 0 || self.highest.saturating_sub(number) >= WINDOW_BITS {
             return Verdict::Replayed;
         }
         if number > self.highest {
@@ -248,6 +257,16 @@ mod tests {
         }
         let newcomer = name(many);
         assert_eq!(windows.accept(newcomer, session(9), Sequence(1), true), Verdict::Fresh);
+    }
+
+    #[test]
+    fn the_last_numbers_there_are_do_no_harm() {
+        let mut windows = Windows::new();
+        let mut accept = |n| windows.accept(name(1), session(1), Sequence(n), false);
+        assert_eq!(accept(u64::MAX), Verdict::Fresh);
+        assert_eq!(accept(u64::MAX), Verdict::Replayed);
+        assert_eq!(accept(u64::MAX - 1), Verdict::Fresh);
+        assert_eq!(accept(1), Verdict::Replayed);
     }
 
     #[test]

@@ -70,15 +70,22 @@ impl Entry {
         matches!(self.held, Some(Held { state: State::Down, .. }))
     }
 
+    /// Left, by what foca holds, or by what it held before we went over to another side.
     pub(crate) fn has_left(&self) -> bool {
-        self.held.is_some_and(|held| held.member_state() == MemberState::Left)
+        let held = self.held.map(Held::member_state);
+        held.or_else(|| self.shown.as_ref().map(|view| view.state)) == Some(MemberState::Left)
+    }
+
+    /// Remembered only: neither up nor about to come over to the side that we went over to.
+    pub(crate) fn is_departed(&self) -> bool {
+        !self.is_up() && self.carried_until.is_none()
     }
 
     /// Down, or unknown to the side that we went over to: worth a try.
     pub(crate) fn is_lost(&self) -> bool {
         match self.held {
             Some(held) => held.member_state() == MemberState::Down,
-            None => self.carried_until.is_none(),
+            None => self.carried_until.is_none() && !self.has_left(),
         }
     }
 
@@ -114,9 +121,15 @@ impl Table {
         self.gone
     }
 
-    /// All that is remembered.
-    pub(crate) fn len(&self) -> usize {
-        self.by_hash.len()
+    /// All that are not up; cheap, where [`departed`](Self::departed) counts.
+    pub(crate) fn not_up(&self) -> usize {
+        self.by_hash.len() - self.up
+    }
+
+    /// Members that are remembered only: those that foca holds Down, and those that it no longer
+    /// holds since we went over to another side.
+    pub(crate) fn departed(&self) -> usize {
+        self.iter().filter(|entry| entry.is_departed()).count()
     }
 
     pub(crate) fn find(&self, hash: NameHash) -> Option<&Entry> {
@@ -221,7 +234,7 @@ impl Table {
     /// The tombstone to forget first: the oldest Left, else the oldest Down.
     pub(crate) fn oldest_tombstone(&self) -> Option<Id> {
         self.iter()
-            .filter(|entry| entry.is_gone())
+            .filter(|entry| entry.is_departed())
             .min_by_key(|entry| (!entry.has_left(), entry.buried))
             .map(|entry| entry.id)
     }
@@ -294,6 +307,6 @@ mod tests {
             assert_eq!(table.oldest_tombstone(), Some(expected));
             table.remove(expected.index);
         }
-        assert_eq!((table.len(), table.gone()), (0, 0));
+        assert_eq!((table.departed(), table.gone()), (0, 0));
     }
 }

@@ -1,6 +1,6 @@
 //! Two nodes meet, byte by byte as PROTOCOL.md draws it. Offsets are numbers here on purpose.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use chisme_proto::{
     ClusterName, Command, Config, Contact, ContactResult, Cookie, Endpoints, Identity, Input,
@@ -18,15 +18,26 @@ fn session(n: u8) -> Session {
 }
 
 fn node(n: u8) -> Node {
+    start(n, Endpoints::one(addr(n)), false)
+}
+
+/// A node that was not told where others reach it.
+fn guessing(n: u8, endpoints: Endpoints) -> Node {
+    start(n, endpoints, true)
+}
+
+fn start(n: u8, endpoints: Endpoints, endpoint_is_guess: bool) -> Node {
     let cookie = Cookie::new(&"5a".repeat(32)).expect("valid");
     let cluster = ClusterName::default();
     let keys = KeyRing::new(&StretchedCookie::stretch(&cookie), &cluster);
     let identity = Identity {
         name: NodeName::parse(&format!("n{n}@host")).expect("valid"),
         session: session(n),
-        endpoints: Endpoints::one(addr(n)),
+        endpoints,
     };
-    Node::new(Config::new(cluster, keys), identity, [n; 32], NOW).expect("valid")
+    let mut config = Config::new(cluster, keys);
+    config.endpoint_is_guess = endpoint_is_guess;
+    Node::new(config, identity, [n; 32], NOW).expect("valid")
 }
 
 /// A node that has just been told to connect to `addr(2)`.
@@ -76,6 +87,50 @@ fn the_first_datagram_of_a_node_is_a_hello_of_448_bytes() {
     assert_eq!(number(&again[22..30]), 2, "sequence");
     assert_eq!(again[30..432], hello[30..432], "the body");
     assert_ne!(again[432..], hello[432..], "the tag");
+}
+
+#[test]
+fn an_address_that_led_back_to_us_is_tried_again_later() {
+    let mut node = node(1);
+    drain(&mut node);
+    let balancer = Contact { addr: addr(9), expect: None };
+    let mut hellos = |secs: u64| {
+        let now = Instant::from_nanos(secs * 1_000_000_000);
+        while node.poll_timeout().is_some_and(|due| due <= now) {
+            node.handle_input(Input::Timeout, now);
+        }
+        drain(&mut node);
+        node.handle_input(Input::SeedsResolved(vec![balancer.clone()]), now);
+        let (hello, _) = drain(&mut node);
+        // It leads to the node itself, and so does the answer.
+        let mut back = hello.clone();
+        while let Some(bytes) = back.pop() {
+            node.handle_input(Input::Datagram { from: addr(9), bytes: &bytes }, now);
+            back.extend(drain(&mut node).0);
+        }
+        hello.len()
+    };
+    assert_eq!([1, 2, 20, 32, 33].map(&mut hellos), [1, 0, 0, 1, 0]);
+}
+
+#[test]
+fn loopback_is_not_advertised_beside_a_real_address() {
+    let here = |port| SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+    for (real, expected) in [(Some(addr(1)), None), (None, Some(here(1)))] {
+        let guessed = real.map_or_else(Endpoints::default, Endpoints::one);
+        let mut nodes = [guessing(1, guessed), guessing(2, Endpoints::one(here(2)))];
+        let contacts = vec![Contact { addr: here(2), expect: None }];
+        let connect = Command::Connect { request: RequestId(1), contacts };
+        nodes[0].handle_input(Input::Command(connect), NOW);
+        for turn in 0..8 {
+            for bytes in drain(&mut nodes[turn % 2]).0 {
+                let from = here(if turn % 2 == 0 { 1 } else { 2 });
+                nodes[1 - turn % 2].handle_input(Input::Datagram { from, bytes: &bytes }, NOW);
+            }
+        }
+        let endpoints = nodes[0].local().endpoints;
+        assert_eq!(endpoints.v6.map(SocketAddr::V6), expected, "beside {real:?}");
+    }
 }
 
 #[test]

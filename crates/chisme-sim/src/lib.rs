@@ -116,6 +116,7 @@ pub mod outcome;
 mod panics;
 mod record;
 mod replay;
+pub mod report;
 mod run;
 #[cfg(test)]
 mod sabotage;

@@ -3,6 +3,7 @@
 //! Plain data; how it comes about is in `run` and `check`.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde::Serialize;
 
@@ -19,6 +20,8 @@ pub struct Outcome {
     pub point: BTreeMap<String, toml::Value>,
     /// Which detector ran.
     pub detector: DetectorMode,
+    /// The detector's protocol period, in seconds: what papers count latencies in.
+    pub probe_period: f64,
     /// How it ended.
     pub verdict: Verdict,
     /// What the scenario expects, each with what came.
@@ -201,6 +204,22 @@ pub struct Story {
     pub missing: Vec<(f64, u64)>,
     /// The datagrams of the window that was asked for.
     pub flights: Vec<Flight>,
+    /// The bytes of all datagrams that were sent, for a capture file; only if asked for.
+    #[serde(skip)]
+    pub captured: Vec<Captured>,
+}
+
+/// A datagram as a tap at its sender sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Captured {
+    /// When it was sent, in nanoseconds since the start of the run.
+    pub at: u64,
+    /// The source address. Both addresses are of one family.
+    pub from: SocketAddr,
+    /// The destination address.
+    pub to: SocketAddr,
+    /// The UDP payload, of at most 65,507 bytes.
+    pub bytes: Vec<u8>,
 }
 
 /// An observer changed its mind.

@@ -31,6 +31,8 @@ pub struct Keep {
     pub story: bool,
     /// All datagrams between these two moments, in seconds.
     pub window: Option<(f64, f64)>,
+    /// The bytes of every datagram, for a capture file.
+    pub capture: bool,
 }
 
 /// Runs a scenario, at one point of its grid, with one seed. The same arguments give the same
@@ -368,6 +370,7 @@ impl<'a> Run<'a> {
             seed,
             point: point.clone(),
             detector: scenario.detector,
+            probe_period: probe_period(scenario),
             verdict,
             expectations,
             figures,
@@ -378,4 +381,10 @@ impl<'a> Run<'a> {
             story,
         }
     }
+}
+
+/// That of production is also that of foca's preset for a LAN.
+fn probe_period(scenario: &Scenario) -> f64 {
+    let default = chisme_proto::Detector::default().probe_period;
+    scenario.config.probe_period.unwrap_or(default).as_secs_f64()
 }

@@ -103,7 +103,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    fn of<'a>(times: impl Iterator<Item = &'a f64>) -> Self {
+    pub(crate) fn of<'a>(times: impl Iterator<Item = &'a f64>) -> Self {
         let times: Vec<f64> = times.copied().collect();
         let at = |part| quantile(&times, part);
         Self { count: times.len(), p50: at(0.5), p99: at(0.99), max: at(1.0) }
@@ -182,16 +182,23 @@ impl<P: FnMut(Progress<'_>)> Desk<P> {
 impl Results {
     /// The figures of all runs together.
     pub fn summary(&self) -> Summary {
-        let runs = || self.runs.iter();
+        Summary::of(&self.runs.iter().collect::<Vec<_>>())
+    }
+}
+
+impl Summary {
+    /// The figures of these runs together.
+    pub fn of(outcomes: &[&Outcome]) -> Self {
+        let runs = || outcomes.iter().copied();
         let figures = || runs().map(|run| &run.figures);
         // A run that did not come to it is worse than any that did.
         let worst = |each: fn(&Outcome) -> Option<f64>| {
             let all: Option<Vec<f64>> = runs().map(each).collect();
             all.and_then(|all| all.into_iter().reduce(f64::max))
         };
-        let count = self.runs.len().max(1) as f64;
-        Summary {
-            runs: self.runs.len(),
+        let count = outcomes.len().max(1) as f64;
+        Self {
+            runs: outcomes.len(),
             failed: runs().filter(|run| run.is_failure()).count(),
             formed: worst(|run| run.figures.formed),
             converged: worst(|run| run.figures.converged),

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use chisme_proto::Rejection;
 use chisme_sim::{Cluster, Datagram, millis, secs, seeds};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
@@ -144,6 +145,25 @@ fn what_is_forged_by_the_book_is_accepted() {
     let rejected = |c: &chisme_proto::Counters| c.rejections().map(|(_, n)| n).sum::<u64>();
     assert_eq!(rejected(&before), rejected(&after), "{after:?}");
     assert!(after.datagrams_accepted > before.datagrams_accepted);
+}
+
+#[test]
+fn what_cannot_be_read_is_counted_once() {
+    let (mut cluster, mut madman, tape) = with_madman(1);
+    let target = cluster.address("n0");
+    let model = tape.iter().rev().find(|d| d.to == target && d.bytes[1] == 6).expect("one");
+    let mut body = madman.sender.clone();
+    body.extend_from_slice(&[7, 0, 1, 255]);
+    let forged = madman.seal(6, &model.bytes[14..22], &body);
+    let counted = |cluster: &Cluster| {
+        let c = cluster.counters("n0");
+        let rejected = c.rejections().map(|(_, n)| n).sum::<u64>();
+        (c.rejected(Rejection::Malformed), c.datagrams_received - c.datagrams_accepted - rejected)
+    };
+    let (malformed, uncounted) = counted(&cluster);
+    cluster.inject(madman.from, "n0", &forged);
+    cluster.run_for(millis(3));
+    assert_eq!(counted(&cluster), (malformed + 1, uncounted));
 }
 
 #[test]

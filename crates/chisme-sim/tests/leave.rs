@@ -1,6 +1,6 @@
 //! A node that says goodbye is reported Left, never Down.
 
-use chisme_proto::{MemberState, StopReason};
+use chisme_proto::{Command, MemberState, StopReason};
 use chisme_sim::{Cluster, millis, secs, seeds};
 
 fn formed(nodes: usize, seed: u64) -> Cluster {
@@ -129,5 +129,25 @@ fn what_left_stays_left_when_a_partition_heals() {
         cluster.run_for(secs(60));
         assert_eq!(cluster.count("up n1", since), 0);
         cluster.assert_complete();
+    }
+}
+
+#[test]
+fn one_that_leaves_greets_nobody_any_more() {
+    for seed in seeds(5) {
+        let mut cluster = Cluster::of(3, seed);
+        cluster.expect_complete_within(secs(5));
+        // Nobody takes note of its goodbye, so that it takes its time.
+        cluster.freeze("n1");
+        cluster.freeze("n2");
+        cluster.setup("new");
+        cluster.seed_with(&["new"]);
+        cluster.record_datagrams();
+        cluster.leave("n0");
+        cluster.command("n0", Command::ResolveSeeds);
+        cluster.run_for(secs(2));
+        assert!(!cluster.is_running("n0"));
+        let hellos = cluster.recorded().iter().filter(|datagram| datagram.bytes[1] == 1);
+        assert_eq!(hellos.count(), 0);
     }
 }

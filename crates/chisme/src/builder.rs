@@ -10,6 +10,7 @@ use chisme_proto::{
     NameError, Node, NodeName, PORT_SPAN, SeedCadence, Session, Sibling, VersionRange,
 };
 use tokio::sync::{broadcast, mpsc, watch};
+use tracing::Instrument;
 
 use crate::driver::{Driver, Publisher, State};
 use crate::events::EVENT_CAPACITY;
@@ -234,7 +235,8 @@ impl Builder {
         let siblings = self.siblings;
         let state = State::default();
         let driver = Driver { node, clock, sockets, requests, siblings, seeds, publisher, state };
-        tokio::spawn(driver.run());
+        let span = crate::log::span(driver.node.name());
+        tokio::spawn(driver.run().instrument(span));
         Ok(handle)
     }
 }

@@ -4,6 +4,7 @@
 //! run is what makes healthy nodes look dead.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use chisme_proto::{
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use crate::events::Versioned;
 use crate::seed::Seeds;
@@ -24,6 +26,9 @@ use crate::{Event, NodeName, Snapshot};
 /// The most datagrams read before a due timer fires, and the longest time spent on them.
 const MAX_DATAGRAMS: usize = 1_024;
 const MAX_READING: Duration = Duration::from_millis(5);
+
+/// How long reading rests after an error of the socket itself.
+const RECEIVE_ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 /// The most addresses that can be blocked at one time.
 pub(crate) const MAX_BLOCKED: usize = 1_024;
@@ -48,6 +53,8 @@ pub(crate) struct DriverStatus {
     pub(crate) seeds: Arc<Seeds>,
     /// Datagrams that the kernel would not take.
     pub(crate) not_sent: u64,
+    /// Errors of the kernel while reading, ICMP's aside.
+    pub(crate) not_received: u64,
     /// Datagrams dropped because their peer is blocked.
     pub(crate) blocked: u64,
 }
@@ -82,6 +89,7 @@ pub(crate) struct State {
     blocked: BTreeSet<SocketAddr>,
     dropped_blocked: u64,
     not_sent: u64,
+    not_received: u64,
     version: u64,
 }
 
@@ -103,7 +111,11 @@ impl Driver {
         self.drain_outputs();
         loop {
             let wake = self.wait().await;
-            self.read_arrived(&mut buffer);
+            if !self.read_arrived(&mut buffer) {
+                self.state.not_received += 1;
+                // The socket says that it is readable and is not: that must not become a busy loop.
+                tokio::time::sleep(RECEIVE_ERROR_PAUSE).await;
+            }
             match wake {
                 Wake::Readable | Wake::Due => {}
                 Wake::Request(Some(request)) => self.take_request(request),
@@ -139,20 +151,25 @@ impl Driver {
         }
     }
 
-    /// Reads what has arrived, within bounds: a flood must not starve the timers.
-    fn read_arrived(&mut self, buffer: &mut [u8]) {
+    /// Reads what has arrived, within bounds: a flood must not starve the timers. False if the
+    /// kernel reports an error that is about no datagram.
+    fn read_arrived(&mut self, buffer: &mut [u8]) -> bool {
         let begun = std::time::Instant::now();
         for n in 0..MAX_DATAGRAMS {
-            let Some((len, from)) = self.sockets.try_receive(buffer) else { return };
+            let (len, from) = match self.sockets.try_receive(buffer) {
+                Ok(arrived) => arrived,
+                Err(error) => return error.kind() == ErrorKind::WouldBlock,
+            };
             if self.state.blocked.contains(&from) {
                 self.state.dropped_blocked += 1;
                 continue;
             }
             self.input(Input::Datagram { from, bytes: &buffer[..len] });
             if n % 16 == 15 && begun.elapsed() >= MAX_READING {
-                return;
+                break;
             }
         }
+        true
     }
 
     fn input(&mut self, input: Input<'_>) {
@@ -180,6 +197,8 @@ impl Driver {
                 }
                 Output::Stopped(reason) => {
                     self.publish(std::mem::take(&mut events));
+                    // No snapshot contains it.
+                    self.state.version += 1;
                     self.publish_event(Event::Stopped(reason));
                     self.publisher.stopped.send_replace(Some(reason));
                 }
@@ -203,7 +222,8 @@ impl Driver {
         if self.state.lookup_wanted && self.state.lookups.is_empty() {
             self.state.lookup_wanted = false;
             let seeds = Arc::clone(&self.seeds);
-            self.state.lookups.spawn(async move { seeds.resolve_all().await });
+            let lookup = async move { seeds.resolve_all().await };
+            self.state.lookups.spawn(lookup.instrument(crate::log::lookup_span()));
         }
     }
 
@@ -219,15 +239,15 @@ impl Driver {
         }
         for event in events {
             if let Some(event) = self.clock.event(event) {
-                crate::log::event(self.node.name(), &event);
+                crate::log::event(&event);
                 self.publish_event(event);
             }
         }
     }
 
     fn publish_event(&mut self, event: Event) {
-        let version = self.state.version.max(1);
         // Nobody may be listening.
+        let version = self.state.version;
         let _ = self.publisher.events.send(Versioned { version, event });
     }
 
@@ -259,6 +279,7 @@ impl Driver {
                     node: self.node.status(),
                     seeds: Arc::clone(&self.seeds),
                     not_sent: self.state.not_sent,
+                    not_received: self.state.not_received,
                     blocked: self.state.dropped_blocked,
                 });
                 return;

@@ -134,6 +134,8 @@ pub struct Status {
     pub seeds: Vec<SeedStatus>,
     /// Datagrams that the kernel would not take.
     pub not_sent: u64,
+    /// Errors of the kernel while reading; reading rests for 10 ms after each.
+    pub not_received: u64,
     /// Datagrams that [`Cluster::block`] dropped.
     pub blocked: u64,
 }
@@ -177,8 +179,9 @@ impl Cluster {
         Events::new(self.wires.events.resubscribe(), self.wires.snapshots.clone())
     }
 
-    /// Contacts what `seed` stands for and waits for the answers, at most some five seconds after
-    /// the look-up. The grammar is that of [`Seed`].
+    /// Contacts what `seed` stands for and waits for the answers. An address that is silent is given
+    /// up three seconds after the look-up, one that answers and then falls silent after eight; where
+    /// a sibling on the same host is asked next, that comes on top. The grammar is that of [`Seed`].
     ///
     /// # Errors
     /// [`ConnectError`] if there was nothing to contact. That nobody answered is in the report.
@@ -249,8 +252,9 @@ impl Cluster {
     pub async fn status(&self) -> Result<Status, Stopped> {
         let (answer, status) = oneshot::channel();
         self.request(Request::Status { answer }).await?;
-        let DriverStatus { node, seeds, not_sent, blocked } = status.await.map_err(|_| Stopped)?;
-        Ok(Status { node, seeds: seeds.status(), not_sent, blocked })
+        let DriverStatus { node, seeds, not_sent, not_received, blocked } =
+            status.await.map_err(|_| Stopped)?;
+        Ok(Status { node, seeds: seeds.status(), not_sent, not_received, blocked })
     }
 
     /// Looks all seeds up now, instead of at the next moment of the cadence.

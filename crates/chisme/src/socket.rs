@@ -12,7 +12,11 @@ const SEND_BUFFER: usize = 256 << 10;
 
 /// The sockets of a node: one, or one for each family.
 #[derive(Debug)]
-pub(crate) struct Sockets(Vec<Socket>);
+pub(crate) struct Sockets {
+    all: Vec<Socket>,
+    /// Which is read first next time: a flood on one must not keep the other unread.
+    turn: usize,
+}
 
 #[derive(Debug)]
 struct Socket {
@@ -30,16 +34,16 @@ impl Sockets {
             let dual_stack = !v4_too && addr.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
             Socket::bind(addr, dual_stack).map_err(|error| (addr, error))
         });
-        Ok(Self(sockets.collect::<Result<_, _>>()?))
+        Ok(Self { all: sockets.collect::<Result<_, _>>()?, turn: 0 })
     }
 
     pub(crate) fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.0.iter().map(|socket| socket.local).collect()
+        self.all.iter().map(|socket| socket.local).collect()
     }
 
     /// Waits until something can be read.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        match self.0.as_slice() {
+        match self.all.as_slice() {
             [one] => one.udp.readable().await,
             [one, other, ..] => tokio::select! {
                 ready = one.udp.readable() => ready,
@@ -49,25 +53,27 @@ impl Sockets {
         }
     }
 
-    /// Reads one datagram, if one has arrived on any socket.
-    pub(crate) fn try_receive(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
-        self.0.iter().find_map(|socket| {
-            loop {
-                match socket.udp.try_recv_from(buffer) {
-                    Ok((len, from)) => {
-                        return Some((len, SocketAddr::new(from.ip().to_canonical(), from.port())));
-                    }
-                    // The kernel passes on what ICMP said of an earlier datagram: no reason to stop.
-                    Err(error) if is_about_a_peer(&error) => {}
-                    Err(_) => return None,
-                }
+    /// Reads one datagram, if one has arrived on any socket; of several sockets in turn.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing has arrived, or what the kernel says of a socket that is broken.
+    pub(crate) fn try_receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.turn = self.turn.wrapping_add(1);
+        let (before, first) = self.all.split_at(self.turn % self.all.len().max(1));
+        let mut last = io::Error::from(io::ErrorKind::WouldBlock);
+        for socket in first.iter().chain(before) {
+            match socket.try_receive(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => last = error,
+                arrived => return arrived,
             }
-        })
+        }
+        Err(last)
     }
 
     /// Sends one datagram; false if the kernel would not take it.
     pub(crate) fn send(&self, bytes: &[u8], to: SocketAddr) -> bool {
-        let Some(socket) = self.0.iter().find(|socket| socket.reaches(to)) else { return false };
+        let Some(socket) = self.all.iter().find(|socket| socket.reaches(to)) else { return false };
         let to = match to {
             SocketAddr::V4(v4) if socket.dual_stack => {
                 SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
@@ -98,6 +104,19 @@ impl Socket {
         Ok(Self { udp, local, dual_stack })
     }
 
+    fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        loop {
+            match self.udp.try_recv_from(buffer) {
+                Ok((len, from)) => {
+                    return Ok((len, SocketAddr::new(from.ip().to_canonical(), from.port())));
+                }
+                // The kernel passes on what ICMP said of an earlier datagram: no reason to stop.
+                Err(error) if is_about_a_peer(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     fn reaches(&self, addr: SocketAddr) -> bool {
         self.dual_stack || self.local.is_ipv4() == addr.is_ipv4()
     }
@@ -110,4 +129,28 @@ fn is_about_a_peer(error: &io::Error) -> bool {
         error.kind(),
         ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_flood_on_one_socket_leaves_the_other_its_turn() {
+        let any = ["127.0.0.1:0", "[::1]:0"].map(|addr| addr.parse().expect("an address"));
+        let mut sockets = Sockets::bind(&any).expect("both families");
+        let [v4, v6] = sockets.local_addrs()[..] else { panic!("two sockets") };
+        let sender = |addr: SocketAddr| std::net::UdpSocket::bind(addr).expect("it binds");
+        let (from_v4, from_v6) = (sender(any[0]), sender(any[1]));
+        (0..100).for_each(|_| assert!(from_v4.send_to(b"flood", v4).is_ok()));
+        assert!(from_v6.send_to(b"other", v6).is_ok());
+
+        for socket in &sockets.all {
+            socket.udp.readable().await.expect("it is open");
+        }
+        let mut buffer = [0; 16];
+        let mut read = || sockets.try_receive(&mut buffer).expect("one of a hundred").1.is_ipv6();
+        let first_two = [read(), read()];
+        assert!(first_two.contains(&true), "{first_two:?}");
+    }
 }

@@ -40,6 +40,9 @@ use crate::usage::{system, with_causes};
 /// How long the last lines may take to be written when the agent ends.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a node is alone before its log says why that may be.
+const ALONE_AFTER: Duration = Duration::from_secs(5);
+
 /// How long the last events may take to become lines.
 const LAST_EVENTS_PATIENCE: Duration = Duration::from_millis(200);
 
@@ -111,6 +114,7 @@ async fn serve(
     });
     announce(&state, stdout.as_ref());
     let journal = tokio::spawn(journal(follower, Arc::clone(&state), stdout));
+    tokio::spawn(say_if_alone(Arc::clone(&state)));
     let (stop, stopping) = watch::channel(false);
     let listener = UnixListener::from_std(listener)?;
     let control = tokio::spawn(server::serve(listener, Arc::clone(&state), stopping));
@@ -138,6 +142,21 @@ async fn serve(
             state.cluster.name()
         ),
         Err(Ended::Unknown(reason)) => anyhow::bail!("the node has stopped: {reason:?}"),
+    }
+}
+
+/// Says once if the seeds lead to addresses and nobody there answers: a wrong cookie meets silence.
+async fn say_if_alone(state: Arc<AgentState>) {
+    loop {
+        tokio::time::sleep(ALONE_AFTER).await;
+        let Ok(report) = state.report().await else { return };
+        if let Some(why) = notices::unanswered(&report) {
+            tracing::warn!("{why}");
+            return;
+        }
+        if report.up > 1 {
+            return;
+        }
     }
 }
 

@@ -6,13 +6,26 @@ use std::time::SystemTime;
 use chisme::Event;
 use chisme::proto::Rejection;
 
-use crate::control::wire::{Notice, rfc3339};
+use crate::control::wire::{Notice, StatusReport, rfc3339};
 
 /// The most notices of one kind that are kept; the one that is longest ago goes first.
 const MAX_NOTICES_PER_KIND: usize = 8;
 
 /// The question that a node of another cookie or cluster should lead to.
 pub(crate) const WRONG_KEY_HINT: &str = "different cookie or cluster name?";
+
+/// Why a node may be alone although its seeds led to addresses; nothing if that is not so. Those of
+/// the node itself do not count.
+pub(crate) fn unanswered(report: &StatusReport) -> Option<String> {
+    let contacts = report.seeds.iter().flat_map(|seed| &seed.contacts);
+    let others = contacts.filter(|addr| !report.advertised.contains(addr)).count();
+    (report.up == 1 && others > 0).then(|| {
+        format!(
+            "alone: none of the addresses from the seeds has answered ({others}): nobody there yet, or a {}",
+            WRONG_KEY_HINT
+        )
+    })
+}
 
 /// The notices, latest last.
 #[derive(Debug, Default)]
@@ -84,6 +97,8 @@ pub(crate) fn describe(event: &Event) -> Option<Described> {
             let who = if *by_peer { "refused by" } else { "refused" };
             one("refused", format!("{who} {peer}: {reason}"))
         }
+        // Seen from the host that it runs on: that is how loopback looks, and no news.
+        Event::AddressMismatch { observed, .. } if observed.ip().is_loopback() => None,
         Event::AddressMismatch { name, advertised, observed } => one(
             "address_mismatch",
             format!(
@@ -129,6 +144,17 @@ mod tests {
             list[1].text,
             "datagrams from 10.0.0.7 failed authentication (unknown_key): different cookie or cluster name?"
         );
+    }
+
+    #[test]
+    fn a_neighbour_that_comes_by_loopback_is_no_news() {
+        let seen_at = |ip: [u8; 4]| Event::AddressMismatch {
+            name: "n1@a".parse().expect("valid"),
+            advertised: ([192, 0, 2, 2], 4747).into(),
+            observed: (ip, 4747).into(),
+        };
+        assert_eq!(describe(&seen_at([127, 0, 0, 1])), None);
+        assert!(describe(&seen_at([192, 0, 2, 9])).is_some());
     }
 
     #[test]

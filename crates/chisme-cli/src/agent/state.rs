@@ -68,6 +68,7 @@ impl AgentState {
                 .iter()
                 .chain([
                     ("not_sent".to_owned(), status.not_sent),
+                    ("not_received".to_owned(), status.not_received),
                     ("blocked".to_owned(), status.blocked),
                 ])
                 .collect(),

@@ -3,14 +3,20 @@
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use super::{agent, out};
+use tokio::time::timeout;
+
+use super::agent;
 use crate::args::Target;
-use crate::control::client::Client;
+use crate::control::client::{Client, ClientError};
 use crate::control::wire::MemberRow;
+use crate::output::{complain, out, reader_gone};
 use crate::style;
 
 /// Changes that come this close together are shown together.
 const CALM: Duration = Duration::from_millis(50);
+
+/// How often the ages in the table on a terminal are brought up to date.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Clears the terminal and goes to its upper left corner.
 const CLEAR: &str = "\x1b[2J\x1b[H";
@@ -19,27 +25,54 @@ const CLEAR: &str = "\x1b[2J\x1b[H";
 pub(crate) async fn members(json: bool, watch: bool, target: &Target) -> anyhow::Result<ExitCode> {
     let client = agent(target)?;
     if !watch {
-        show(&client, json, "").await?;
+        show(&client.members().await?, json, "")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let clear = if style::stdout_has_colours() && !json { CLEAR } else { "" };
-    let mut events = client.events().await?;
-    while events.next().await?.is_some() {
-        let more = async { while let Ok(Some(_)) = events.next().await {} };
-        // A burst of events is one change of the table.
-        _ = tokio::time::timeout(CALM, more).await;
-        show(&client, json, clear).await?;
+    tokio::select! {
+        ended = follow(&client, json) => ended?,
+        () = reader_gone() => {}
     }
-    eprintln!("the agent has stopped");
     Ok(ExitCode::SUCCESS)
 }
 
-async fn show(client: &Client, json: bool, clear: &str) -> anyhow::Result<()> {
-    let rows = client.members().await?;
+/// Shows the table whenever it changes, until the agent stops.
+async fn follow(client: &Client, json: bool) -> anyhow::Result<()> {
+    let live = style::stdout_is_live() && !json;
+    let (clear, patience) = if live { (CLEAR, TICK) } else { ("", Duration::MAX) };
+    let mut events = client.events().await?;
+    let mut shown = None;
+    loop {
+        match timeout(patience, events.next()).await.map(Result::transpose) {
+            Ok(None) => break,
+            Ok(Some(event)) => {
+                event?;
+                let more = async { while let Ok(Some(_)) = events.next().await {} };
+                // A burst of events is one change of the table, and its end that of the agent.
+                if timeout(CALM, more).await.is_ok() {
+                    break;
+                }
+            }
+            // Nothing has happened, but everybody is older.
+            Err(_) => shown = None,
+        }
+        let rows = match client.members().await {
+            Err(ClientError::NoAgent { .. }) => break,
+            rows => rows?,
+        };
+        if shown.as_ref() != Some(&rows) {
+            show(&rows, json, clear)?;
+            shown = Some(rows);
+        }
+    }
+    complain("the agent has stopped");
+    Ok(())
+}
+
+fn show(rows: &[MemberRow], json: bool, clear: &str) -> anyhow::Result<()> {
     let text = if json {
-        serde_json::to_string(&rows)?
+        serde_json::to_string(rows)?
     } else {
-        table(&rows, SystemTime::now(), style::stdout_has_colours())
+        table(rows, SystemTime::now(), style::stdout_has_colours())
     };
     out(&format!("{clear}{text}\n"))
 }

@@ -4,7 +4,6 @@
 mod members;
 mod report;
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,7 +15,8 @@ pub(crate) use self::members::members;
 pub(crate) use self::report::status;
 use crate::args::Target;
 use crate::control::client::Client;
-use crate::control::wire::EventLine;
+use crate::control::wire::{ContactRow, EventLine};
+use crate::output::{complain, out, reader_gone};
 use crate::runtime::RuntimeDir;
 use crate::style;
 use crate::usage::UsageError;
@@ -25,26 +25,49 @@ use crate::usage::UsageError;
 pub(crate) fn agent(target: &Target) -> anyhow::Result<Client> {
     let empty = |text: &&str| !text.is_empty();
     let dir = target.runtime_dir.as_deref().filter(|dir| !dir.as_os_str().is_empty());
-    let dir = RuntimeDir::open(dir)?;
+    let dir = RuntimeDir::find(dir)?;
     Ok(Client::open(dir.select(target.node.as_deref().filter(empty))?))
 }
 
 /// `chisme connect`
 pub(crate) async fn connect(peer: &str, target: &Target) -> anyhow::Result<ExitCode> {
     peer.parse::<Seed>().map_err(|problem| UsageError::new(format!("PEER: {problem}")))?;
-    let answer = agent(target)?.connect(peer).await?;
-    for contact in &answer.contacts {
-        if !matches!(contact.result.as_str(), "joined" | "already_known") {
-            eprintln!("{}: {}", contact.addr, contact.detail);
-        }
+    if peer == "none" {
+        return Err(UsageError::new("PEER: \"none\" stands for no seeds, it is no peer").into());
     }
+    let answer = agent(target)?.connect(peer).await?;
+    reasons(&answer.contacts).iter().for_each(|line| complain(line));
     if let Some(error) = &answer.error {
-        eprintln!("{peer}: {error}");
+        complain(error);
     } else if answer.contacts.is_empty() {
-        eprintln!("{peer}: no address to try");
+        complain(&format!("{peer}: no address to try"));
     }
     out(&format!("{}\n", answer.connected))?;
     Ok(if answer.connected { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Why each address that led to no member did not, one line for all that share a reason.
+fn reasons(contacts: &[ContactRow]) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<SocketAddr>)> = Vec::new();
+    for contact in contacts {
+        if matches!(contact.result.as_str(), "joined" | "already_known") {
+            continue;
+        }
+        match reasons.iter_mut().find(|(detail, _)| *detail == contact.detail) {
+            Some((_, addrs)) => addrs.push(contact.addr),
+            None => reasons.push((&contact.detail, vec![contact.addr])),
+        }
+    }
+    let line = |(detail, addrs): (&str, Vec<SocketAddr>)| match addrs.as_slice() {
+        [first, others @ .., last] if others.len() > 1 => {
+            format!("{first} ... {last} ({} addresses): {detail}", addrs.len())
+        }
+        few => {
+            let few: Vec<String> = few.iter().map(ToString::to_string).collect();
+            format!("{}: {detail}", few.join(" "))
+        }
+    };
+    reasons.into_iter().map(line).collect()
 }
 
 /// `chisme nodes`
@@ -58,12 +81,19 @@ pub(crate) async fn nodes(target: &Target) -> anyhow::Result<ExitCode> {
 pub(crate) async fn events(json: bool, target: &Target) -> anyhow::Result<ExitCode> {
     let mut events = agent(target)?.events().await?;
     let colours = style::stdout_has_colours();
-    while let Some(event) = events.next().await? {
-        let line = if json { serde_json::to_string(&event)? } else { for_people(&event, colours) };
-        out(&format!("{line}\n"))?;
+    let follow = async {
+        while let Some(event) = events.next().await? {
+            let line =
+                if json { serde_json::to_string(&event)? } else { for_people(&event, colours) };
+            out(&format!("{line}\n"))?;
+        }
+        complain("the agent has stopped");
+        Ok(ExitCode::SUCCESS)
+    };
+    tokio::select! {
+        ended = follow => ended,
+        () = reader_gone() => Ok(ExitCode::SUCCESS),
     }
-    eprintln!("the agent has stopped");
-    Ok(ExitCode::SUCCESS)
 }
 
 /// `chisme ping`
@@ -76,7 +106,7 @@ pub(crate) async fn ping(name: &str, target: &Target) -> anyhow::Result<ExitCode
             Ok(ExitCode::SUCCESS)
         }
         None => {
-            eprintln!("{}", answer.error.as_deref().unwrap_or("no answer"));
+            complain(answer.error.as_deref().unwrap_or("no answer"));
             Ok(ExitCode::FAILURE)
         }
     }
@@ -104,17 +134,6 @@ pub(crate) async fn block(addrs: &[String], target: &Target) -> anyhow::Result<E
     let addrs = addrs.iter().map(parse).collect::<Result<_, _>>()?;
     agent(target)?.block(addrs).await?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Writes to stdout. A reader that has gone ends the command, quietly.
-pub(crate) fn out(text: &str) -> anyhow::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            std::process::exit(0);
-        }
-        other => Ok(other?),
-    }
 }
 
 fn for_people(event: &EventLine, colours: bool) -> String {
@@ -152,6 +171,23 @@ mod tests {
             "2025-11-24T16:00:00.123Z up n2@b 10.0.0.7:4747 (2 up)"
         );
         assert!(for_people(&event, true).contains("\x1b[32mup\x1b[0m"));
+    }
+
+    #[test]
+    fn a_reason_that_many_addresses_share_is_said_once() {
+        let row = |port: u16, result: &str, detail: &str| ContactRow {
+            addr: ([127, 0, 0, 1], port).into(),
+            result: result.to_owned(),
+            detail: detail.to_owned(),
+        };
+        let mut contacts: Vec<_> = (1..=5).map(|port| row(port, "no_answer", "silent")).collect();
+        contacts.insert(2, row(7, "ourselves", "leads back"));
+        contacts.push(row(8, "joined", "fine"));
+        assert_eq!(
+            reasons(&contacts),
+            ["127.0.0.1:1 ... 127.0.0.1:5 (5 addresses): silent", "127.0.0.1:7: leads back"]
+        );
+        assert_eq!(reasons(&contacts[..2]), ["127.0.0.1:1 127.0.0.1:2: silent"]);
     }
 
     #[test]

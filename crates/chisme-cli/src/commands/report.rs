@@ -4,10 +4,11 @@ use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{agent, out};
-use crate::agent::notices::WRONG_KEY_HINT;
+use super::agent;
+use crate::agent::notices::{self, WRONG_KEY_HINT};
 use crate::args::Target;
 use crate::control::wire::StatusReport;
+use crate::output::out;
 
 /// `chisme status`
 pub(crate) async fn status(json: bool, target: &Target) -> anyhow::Result<ExitCode> {
@@ -59,6 +60,9 @@ fn text(report: &StatusReport) -> String {
             "seed",
             format!("{}: {}{contacts} (from {})", seed.source, seed.detail, report.seeds_from),
         );
+    }
+    if let Some(why) = notices::unanswered(report) {
+        line("notice", why);
     }
     for (reason, count) in &report.rejections {
         let hint = match reason.as_str() {

@@ -211,6 +211,10 @@ async fn ping(State(shared): State<Shared>, Json(request): Json<PingRequest>) ->
     if let Err(error) = NodeName::parse(&request.name) {
         return problem(StatusCode::BAD_REQUEST, error.to_string());
     }
+    if request.name == shared.agent.cluster.name().as_str() {
+        let error = Some(format!("{} is this node itself", request.name));
+        return Json(PingAnswer { rtt_ns: None, error }).into_response();
+    }
     let answer = match shared.agent.cluster.ping(&request.name).await {
         Ok(rtt) => PingAnswer {
             rtt_ns: Some(u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX)),

@@ -43,10 +43,19 @@ async fn show() -> anyhow::Result<ExitCode> {
     let fallen = if ended.is_err() { stage.fallen().await } else { Vec::new() };
     // Before anything is said about the end, nobody is left behind.
     stage.clear().await;
+    if ended.as_ref().is_err_and(nobody_watches) {
+        return Ok(ExitCode::FAILURE);
+    }
     ended.map_err(|error| match fallen.as_slice() {
         [] => error,
         fallen => anyhow::anyhow!("{error:#}\n{}", fallen.join("\n")),
     })
+}
+
+/// Whether the demo ended because its reader has gone, who needs no reason.
+fn nobody_watches(error: &anyhow::Error) -> bool {
+    let io = error.root_cause().downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Waits for a signal that asks for the end, and gives the exit status that shells know for it.

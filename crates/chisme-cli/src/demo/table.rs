@@ -1,6 +1,6 @@
 //! Who sees whom: the table of all views, and the terminal that it lives on.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::Instant;
 
 use comfy_table::Cell;
@@ -68,9 +68,8 @@ pub(super) struct Screen {
 impl Screen {
     /// Standard output.
     pub(super) fn new() -> Self {
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let live = io::stdout().is_terminal() && !dumb;
-        Self { started: Instant::now(), live, colours: style::stdout_has_colours(), drawn: 0 }
+        let (live, colours) = (style::stdout_is_live(), style::stdout_has_colours());
+        Self { started: Instant::now(), live, colours, drawn: 0 }
     }
 
     /// Starts a part of the story.
@@ -91,8 +90,12 @@ impl Screen {
         self.write(text, rows)
     }
 
-    /// Shows what an agent said.
+    /// Shows what an agent said: on a terminal the table does, and a hundred lines in a few seconds
+    /// would be in its way.
     pub(super) fn event(&mut self, line: &ViewLine, rows: &[Row]) -> io::Result<()> {
+        if self.live {
+            return self.write("", rows);
+        }
         let word = style::event(&line.event, self.colours);
         self.say(&format!("{}: {word} {}, {} up", line.node, line.peer, line.n), rows)
     }
@@ -120,7 +123,8 @@ impl Screen {
         if self.live && !rows.is_empty() {
             let table = format!("\n{}\n", indented(&render(rows, self.colours)));
             self.drawn = table.lines().count();
-            whole.push_str(&table);
+            // On a narrow terminal its lines are cut off, not wrapped: their number counts above.
+            whole.push_str(&format!("\x1b[?7l{table}\x1b[?7h"));
         }
         let mut out = io::stdout().lock();
         out.write_all(whole.as_bytes())?;

@@ -93,6 +93,14 @@ fn what_is_wrong_is_quoted_with_who_asked_for_it() {
     assert!(error.contains("\"xml\"") && error.contains("json"), "{error}");
     let error = refused(&["--sname", "n@a", "--connect", "no seed"]);
     assert!(error.starts_with("--connect: ") && error.contains("no seed"), "{error}");
+    for addr in ["0.0.0.0:4747", "[::]:0", "224.0.0.1:4747", "255.255.255.255:4747"] {
+        let error = refused(&["--sname", "n@a", "--advertise", addr]);
+        assert!(error.starts_with(&format!("--advertise: \"{addr}\"")), "{error}");
+    }
+    for flag in ["--cookie-file", "--accept-cookie-file", "--config", "--runtime-dir"] {
+        let error = refused(&["--sname", "n@a", flag, ""]);
+        assert!(error.starts_with(flag) && error.contains("path"), "{error}");
+    }
     let file = config("bind = ['nowhere']\n");
     let path = file.path().to_str().expect("text");
     let error = refused(&["--sname", "n@a", "--config", path]);

@@ -132,23 +132,31 @@ impl Node {
 
     /// A newcomer has proved its source. May it come in?
     pub(super) fn take_proof(&mut self, peer: Peer, proof: &Proof, now: Instant) {
-        if !self.challenge_holds(&proof.challenge, &peer, now) {
-            return;
+        if self.challenge_holds(&proof.challenge, &peer, now)
+            && let Some(peer) = self.unopposed(peer, proof, now)
+        {
+            self.check_address(peer, proof, now);
         }
+    }
+
+    /// Gives a newcomer back if nothing speaks against it. Else it is refused, or told of a newer
+    /// session of its name, or the holder of its name is asked.
+    fn unopposed(&mut self, peer: Peer, proof: &Proof, now: Instant) -> Option<Peer> {
         if let Some(reason) = self.refusal_for(&peer, proof) {
             self.counters.members_turned_away += u64::from(matches!(reason, Refusal::Full { .. }));
-            return self.refuse(&peer, proof, reason);
+            self.refuse(&peer, proof, reason);
+            return None;
         }
-        let Some(entry) = self.table.find(peer.hash) else {
-            return self.check_address(peer, proof, now);
-        };
+        let Some(entry) = self.table.find(peer.hash) else { return Some(peer) };
         if entry.id.session > peer.session {
-            return self.nudge_older(&peer, now);
+            self.nudge_older(&peer, now);
+            return None;
         }
         if entry.id.session < peer.session && entry.is_up() {
-            return self.dispute_newcomer(peer, proof.clone(), now);
+            self.dispute_newcomer(peer, proof.clone(), now);
+            return None;
         }
-        self.check_address(peer, proof, now);
+        Some(peer)
     }
 
     fn refusal_for(&self, peer: &Peer, proof: &Proof) -> Option<Refusal> {
@@ -169,7 +177,7 @@ impl Node {
             return Some(Refusal::SessionTooFar { name: name.clone() });
         }
         let stranger = self.table.find(peer.hash).is_none();
-        (stranger && self.table.len() >= self.config.max_members)
+        (stranger && self.table.up() >= self.config.max_members)
             .then(|| Refusal::Full { by: self.name.clone() })
     }
 
@@ -213,7 +221,11 @@ impl Node {
             return;
         };
         if it_is {
-            return self.admit(&peer, &proof, now);
+            // Others may have come while it was being looked for.
+            if let Some(peer) = self.unopposed(peer, &proof, now) {
+                self.admit(&peer, &proof, now);
+            }
+            return;
         }
         let reason = Refusal::AdvertisedUnreachable { advertised, observed: peer.from };
         self.refuse(&peer, &proof, reason);

@@ -1,23 +1,18 @@
-//! Knocking at addresses: Hello, Proof, and what comes of them; seeds, `connect` and `ping`.
+//! Knocking at addresses: Hello, Proof, and what comes of them. On whose behalf is in `request`,
+//! `seeding`, `healing` and `admit`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::RngExt;
-use rand::seq::SliceRandom;
 
 use super::inbound::Peer;
-use super::{Node, Timer, bounded_seeds};
+use super::{Node, Phase, Timer};
 use crate::identity::{NameHash, canonical, is_usable};
 use crate::swim::Id;
-use crate::wire::{
-    Ack, Body, Challenge, EchoBody, Hello, Nonce, Proof, RefusalBody, Token, Welcome,
-};
-use crate::{
-    Contact, ContactReport, ContactResult, Endpoints, Event, Instant, MAX_CONTACTS, NodeName,
-    Output, Refusal, RequestId, Session,
-};
+use crate::wire::{Ack, Body, Challenge, Hello, Nonce, Proof, RefusalBody, Welcome};
+use crate::{ContactResult, Endpoints, Event, Instant, NodeName, Refusal, RequestId, Session};
 
 /// When a Hello or a Proof is sent, counted from the first; then it is given up.
 const TRIES_MS: [u64; 5] = [0, 200, 500, 1000, 2000];
@@ -29,25 +24,11 @@ const PROOF_GIVE_UP: Duration = Duration::from_secs(5);
 /// The most addresses that are knocked at side by side for seeds and healing.
 const MAX_BACKGROUND_ATTEMPTS: usize = 128;
 
-/// The most requests of the embedder that wait for an answer.
-const MAX_REQUESTS: usize = 64;
-
-/// The most addresses that are remembered as our own.
-const MAX_OWN_ADDRESSES: usize = 64;
-
-/// How many seeds a node that is alone, or has company, greets after one look-up.
-const SEEDS_ALONE: usize = 8;
-const SEEDS_IN_COMPANY: usize = 3;
-
-/// Three tries, then a ping is given up.
-const PING_TRIES: u8 = 3;
-const PING_PERIOD: Duration = Duration::from_millis(333);
-
 /// One address being knocked at.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    addr: SocketAddr,
-    expect: Option<NodeName>,
+    pub(super) addr: SocketAddr,
+    pub(super) expect: Option<NodeName>,
     why: Why,
     stage: Stage,
     since: Instant,
@@ -72,54 +53,7 @@ enum Stage {
     Proof { peer: Peer, challenge: Challenge, was_up: bool },
 }
 
-/// A `connect` of the embedder: done when all its attempts are.
-#[derive(Debug)]
-pub(super) struct Request {
-    /// One line per contact, in the order given.
-    lines: Vec<(SocketAddr, Option<ContactResult>)>,
-    /// The attempts under way, and the lines that they will fill.
-    waiting: BTreeMap<Nonce, usize>,
-}
-
-impl Request {
-    fn into_report(self) -> Vec<ContactReport> {
-        let line = |(addr, result)| Some(ContactReport { addr, result: result? });
-        self.lines.into_iter().filter_map(line).collect()
-    }
-}
-
-/// A `ping` of the embedder.
-#[derive(Debug)]
-pub(super) struct Ping {
-    id: Id,
-    token: Token,
-    started: Instant,
-    tries: u8,
-}
-
 impl Node {
-    pub(super) fn connect(&mut self, request: RequestId, contacts: Vec<Contact>, now: Instant) {
-        let mut waiting = BTreeMap::new();
-        let mut lines = Vec::new();
-        let room = self.requests.len() < MAX_REQUESTS;
-        for (n, contact) in contacts.into_iter().enumerate() {
-            let addr = canonical(contact.addr);
-            if room && n < MAX_CONTACTS && is_usable(addr) {
-                let why = Why::Connect(request);
-                waiting.insert(self.knock(addr, contact.expect, why, now), n);
-                lines.push((addr, None));
-            } else {
-                lines.push((addr, Some(ContactResult::NoAnswer)));
-            }
-        }
-        let asked = Request { lines, waiting };
-        if asked.waiting.is_empty() {
-            self.output(Output::Connected { request, report: asked.into_report() });
-        } else {
-            self.requests.insert(request, asked);
-        }
-    }
-
     /// Starts an attempt and sends its first Hello.
     pub(super) fn knock(
         &mut self,
@@ -136,11 +70,21 @@ impl Node {
         nonce
     }
 
-    /// Knocks at an address for seeding or healing, unless that is under way or there are too many.
-    pub(super) fn knock_quietly(&mut self, addr: SocketAddr, why: Why, now: Instant) {
+    /// Knocks at an address for seeding or healing, unless that is under way, there are too many, or
+    /// this node leaves.
+    pub(super) fn knock_quietly(
+        &mut self,
+        addr: SocketAddr,
+        expect: Option<NodeName>,
+        why: Why,
+        now: Instant,
+    ) {
+        if !matches!(self.phase, Phase::Running) {
+            return;
+        }
         let under_way = self.attempts.values().any(|attempt| attempt.addr == addr);
         if !under_way && self.attempts.len() < MAX_BACKGROUND_ATTEMPTS && is_usable(addr) {
-            self.knock(addr, None, why, now);
+            self.knock(addr, expect, why, now);
         }
     }
 
@@ -215,9 +159,7 @@ impl Node {
         }
         let (addr, why, expect) = (attempt.addr, attempt.why, attempt.expect.clone());
         if peer.session == self.session && peer.hash == self.hash {
-            if self.own_addresses.len() < MAX_OWN_ADDRESSES {
-                self.own_addresses.insert(addr);
-            }
+            self.rest_own_address(addr, now);
             return self.end_attempt(ack.nonce, ContactResult::Ourselves, now);
         }
         if let Why::Verify(hash, session) = why {
@@ -252,6 +194,15 @@ impl Node {
         self.restart_attempt(ack.nonce, now);
     }
 
+    /// Those who have answered a Hello of ours and not yet our Proof.
+    pub(super) fn meeting(&self) -> BTreeSet<NameHash> {
+        let peer = |attempt: &Attempt| match &attempt.stage {
+            Stage::Proof { peer, .. } => Some(peer.hash),
+            Stage::Hello => None,
+        };
+        self.attempts.values().filter_map(peer).collect()
+    }
+
     /// Why we would not join this peer, whatever it thinks of us.
     fn objection(&self, peer: &Peer, ack: &Ack) -> Option<Refusal> {
         let (by, ours) = (peer.sender.name.clone(), self.config.versions);
@@ -262,33 +213,15 @@ impl Node {
         (theirs != ours).then_some(Refusal::NameKind { by, theirs, ours })
     }
 
-    /// The node that we look for lives on the same host, behind another port.
-    fn ask_sibling(&mut self, peer: &Peer, ack: &Ack, why: Why, expect: &NodeName, now: Instant) {
-        let Some(port) = ack.sibling_port else { return };
-        let addr = SocketAddr::new(peer.from.ip(), port);
-        let Why::Connect(request) = why else { return };
-        let known = self.attempts.values().any(|attempt| attempt.addr == addr);
-        let tried = self.requests.get(&request).is_none_or(|request| {
-            request.lines.iter().any(|line| line.0 == addr) || request.lines.len() >= MAX_CONTACTS
-        });
-        if known || tried {
-            return;
-        }
-        let nonce = self.knock(addr, Some(expect.clone()), why, now);
-        if let Some(request) = self.requests.get_mut(&request) {
-            request.waiting.insert(nonce, request.lines.len());
-            request.lines.push((addr, None));
-        }
-    }
-
     /// An address that we only guessed is replaced by the one at which a contact sees us.
     pub(super) fn correct_endpoint(&mut self, observed: SocketAddr) {
         let observed = canonical(observed);
         let current = self.endpoints.of_family(observed);
         let wrong =
             current.is_none_or(|addr| addr.ip().is_loopback() != observed.ip().is_loopback());
-        // A loopback observer tells nothing to a node that has a real address.
-        let better = current.is_none() || !observed.ip().is_loopback();
+        // A loopback observer tells nothing to a node that has a real address, of either family.
+        let better = !observed.ip().is_loopback()
+            || self.endpoints.iter().all(|addr| addr.ip().is_loopback());
         if self.config.endpoint_is_guess && is_usable(observed) && wrong && better {
             self.set_endpoints(Some(observed));
         }
@@ -298,7 +231,6 @@ impl Node {
     fn set_endpoints(&mut self, addr: Option<SocketAddr>) {
         if let Some(addr) = addr {
             self.endpoints.set(addr);
-            self.own_addresses.insert(addr);
         }
         let (id, name, endpoints) = (self.own_id(), self.name.clone(), self.endpoints);
         self.engine.directory(|directory| directory.set(id, &name, &endpoints));
@@ -361,28 +293,7 @@ impl Node {
         match attempt.why {
             Why::Seed | Why::Heal => {}
             Why::Verify(hash, _) => self.advertised_answered(hash, false, now),
-            Why::Connect(id) => {
-                let found =
-                    matches!(result, ContactResult::Joined(_) | ContactResult::AlreadyKnown(_));
-                let Some(request) = self.requests.get_mut(&id) else { return };
-                if let Some(line) = request.waiting.remove(&nonce) {
-                    request.lines[line].1 = Some(result);
-                }
-                // Who was looked for is found: the other doors need not open.
-                if found && attempt.expect.is_some() {
-                    for other in std::mem::take(&mut request.waiting).into_keys() {
-                        self.attempts.remove(&other);
-                    }
-                }
-                self.finish_request(id);
-            }
-        }
-    }
-
-    fn finish_request(&mut self, id: RequestId) {
-        if self.requests.get(&id).is_some_and(|request| request.waiting.is_empty()) {
-            let request = self.requests.remove(&id).expect("it was there a line above");
-            self.output(Output::Connected { request: id, report: request.into_report() });
+            Why::Connect(id) => self.request_attempt_ended(id, nonce, &attempt, result),
         }
     }
 
@@ -403,73 +314,6 @@ impl Node {
         }
     }
 
-    pub(super) fn handle_seeds(&mut self, contacts: Vec<Contact>, now: Instant) {
-        self.seeds = bounded_seeds(contacts);
-        let mut unseen: Vec<SocketAddr> = self
-            .seeds
-            .iter()
-            .map(|contact| canonical(contact.addr))
-            .filter(|addr| !self.own_addresses.contains(addr))
-            .filter(|&addr| !self.table.iter().any(|e| e.is_up() && e.endpoints.contains(addr)))
-            .collect();
-        unseen.shuffle(&mut self.rng);
-        unseen.truncate(if self.table.up() == 0 { SEEDS_ALONE } else { SEEDS_IN_COMPANY });
-        for addr in unseen {
-            self.knock_quietly(addr, Why::Seed, now);
-        }
-    }
-
-    /// Sets the moment of the next look-up: soon for a node that sees nobody.
-    pub(super) fn schedule_seeds(&mut self, now: Instant) {
-        let cadence = self.config.seeds.clone();
-        let wait = if self.table.up() > 0 {
-            self.seed_wait = cadence.alone_min;
-            cadence.in_company
-        } else {
-            let wait = self.seed_wait;
-            self.seed_wait = (wait * 2).min(cadence.alone_max);
-            wait
-        };
-        let at = now + self.jittered(wait);
-        self.schedule.replace(at, Timer::Seeds);
-    }
-
-    pub(super) fn ping(&mut self, request: RequestId, name: &NodeName, now: Instant) {
-        let id = self.table.find(NameHash::of(name)).filter(|entry| entry.is_up()).map(|e| e.id);
-        match id {
-            Some(id) if self.pings.len() < MAX_REQUESTS => {
-                let token = Token(self.rng.random());
-                self.pings.insert(request, Ping { id, token, started: now, tries: 0 });
-                self.ping_due(request, now);
-            }
-            _ => self.output(Output::Ponged { request, rtt: None }),
-        }
-    }
-
-    pub(super) fn ping_due(&mut self, request: RequestId, now: Instant) {
-        let Some(ping) = self.pings.get_mut(&request) else { return };
-        if ping.tries == PING_TRIES {
-            self.pings.remove(&request);
-            return self.output(Output::Ponged { request, rtt: None });
-        }
-        ping.tries += 1;
-        ping.started = now;
-        let (id, token) = (ping.id, ping.token);
-        self.schedule.add(now + PING_PERIOD, Timer::Ping(request));
-        self.send_to_member(&id, &Body::Echo(EchoBody { token }));
-    }
-
-    pub(super) fn take_echo_reply(&mut self, peer: &Peer, token: Token, now: Instant) {
-        let answered = self.pings.iter().find(|(_, ping)| ping.token == token);
-        if let Some((&request, ping)) = answered.filter(|(_, ping)| ping.id.session == peer.session)
-        {
-            let rtt = Some(now - ping.started);
-            self.pings.remove(&request);
-            return self.output(Output::Ponged { request, rtt });
-        }
-        self.holder_answered(token, peer.session, now);
-    }
-
     /// Knocks at a member where it says it lives, to find out how it and we hold each other. Not
     /// where its datagram came from: whoever redirects one must not have us write to a stranger.
     pub(super) fn greet(&mut self, peer: &Peer, id: &Id, now: Instant) {
@@ -485,7 +329,7 @@ impl Node {
     /// Knocks at whatever endpoint of a member can be reached.
     pub(super) fn greet_endpoints(&mut self, endpoints: &Endpoints, now: Instant) {
         if let Some(addr) = self.route(endpoints) {
-            self.knock_quietly(addr, Why::Heal, now);
+            self.knock_quietly(addr, None, Why::Heal, now);
         }
     }
 }

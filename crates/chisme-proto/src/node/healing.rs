@@ -125,6 +125,7 @@ impl Node {
         self.table.unhold_all();
         self.rebuild_engine();
         self.schedule.forget_swim_before(self.generation);
+        self.schedule.forget_conclusions();
         self.loading_until = now + LOADING;
         self.schedule.add(now + CARRY, Timer::EndCarry);
     }

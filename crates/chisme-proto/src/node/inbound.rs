@@ -70,9 +70,10 @@ impl Node {
         let hash = NameHash::of(&parsed.sender.name);
         let peer = Peer { from, hash, session: header.sender, sender: parsed.sender };
         self.check_replay(&header, &peer, &parsed.body, bytes, now)?;
-        self.counters.datagrams_accepted += 1;
         self.counters.unknown_sections += u64::from(parsed.unknown_sections);
-        self.dispatch(peer, parsed.body, bytes.len(), now)
+        self.dispatch(peer, parsed.body, bytes.len(), now)?;
+        self.counters.datagrams_accepted += 1;
+        Ok(())
     }
 
     fn check_addressee(&self, header: &Header, kind: Kind) -> Result<(), Rejection> {
@@ -113,14 +114,38 @@ impl Node {
             return Ok(());
         }
         self.windows.set_live(self.live());
-        match self.windows.accept(peer.hash, peer.session, header.sequence, proven) {
+        let mut verdict = self.windows.accept(peer.hash, peer.session, header.sequence, proven);
+        if verdict == Verdict::OverLimit {
+            self.forget_strangers();
+            verdict = self.windows.accept(peer.hash, peer.session, header.sequence, proven);
+        }
+        match verdict {
             Verdict::Fresh => Ok(()),
             Verdict::Replayed => Err(Rejection::Replayed),
             Verdict::OlderSession => {
                 self.nudge_older(peer, now);
+                self.have_proved(peer, now);
                 Err(Rejection::Replayed)
             }
             Verdict::OverLimit => Err(Rejection::OverLimit),
+        }
+    }
+
+    /// Gives up the windows of those who are not members and are not being let in either: nodes
+    /// that were refused must not keep newcomers out.
+    fn forget_strangers(&mut self) {
+        let mut wanted = self.meeting();
+        wanted.extend(self.admissions.keys().chain(self.disputes.keys()));
+        let table = &self.table;
+        self.windows.keep_only(|name| wanted.contains(&name) || table.find(name).is_some());
+    }
+
+    /// A member that we had forgotten, and learnt of again from others, is believed when it has
+    /// answered us: what it sends might be a recording. See `Windows`.
+    fn have_proved(&mut self, peer: &Peer, now: Instant) {
+        let member = self.table.find(peer.hash).filter(|entry| entry.is_up());
+        if let Some(id) = member.map(|entry| entry.id).filter(|id| id.session == peer.session) {
+            self.greet(peer, &id, now);
         }
     }
 

@@ -1,6 +1,5 @@
 //! The inbound filter, and keeping foca, our table and what the user sees in step.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use foca::{Member, State};
@@ -12,9 +11,7 @@ use crate::identity::NameHash;
 use crate::swim::{Id, Incarnation, LEFT};
 use crate::table::{Entry, Held};
 use crate::wire::Update;
-use crate::{
-    Endpoints, Event, Instant, Life, MemberState, MemberView, NodeName, Rejection, Session,
-};
+use crate::{Endpoints, Instant, Life, NodeName, Session};
 
 /// The first wait before a node asks a random member for its view again; it doubles while nothing
 /// new comes of it.
@@ -159,7 +156,7 @@ impl Node {
         }
         let id = match index {
             Some(index) => Id::new(claim.hash, claim.age.0, claim.age.1, index),
-            None if self.table.len() >= self.config.max_members => {
+            None if self.table.up() >= self.config.max_members => {
                 self.counters.members_turned_away += 1;
                 return None;
             }
@@ -257,39 +254,7 @@ impl Node {
             (false, true, _) if self.announce_wait > LONG_ANNOUNCE => self.announce_soon(now),
             _ => {}
         }
-        self.bury_within_bounds();
-    }
-
-    /// Tells the user of the difference between what it was shown of a member and what holds now.
-    pub(super) fn show(&mut self, id: &Id, now: Instant) {
-        let Some(entry) = self.table.at_mut(id.index) else { return };
-        let state = match entry.held {
-            Some(held) => held.member_state(),
-            None if entry.carried_until.is_some() => return,
-            None => MemberState::Down,
-        };
-        let shown = entry.shown.take();
-        let was_up = shown.as_ref().is_some_and(|view| view.state.is_up());
-        let same_run = shown.as_ref().is_some_and(|view| view.session == entry.id.session);
-        let since = match &shown {
-            Some(view) if same_run && was_up == state.is_up() => view.since,
-            _ => now,
-        };
-        let view = MemberView {
-            name: entry.name.clone(),
-            state,
-            session: entry.id.session,
-            endpoints: entry.endpoints,
-            since,
-        };
-        // What was never up is nobody's news.
-        if shown.is_some() || state.is_up() {
-            entry.shown = Some(view.clone());
-        }
-        for event in view_events(shown, view, same_run) {
-            self.counters.suspicions += u64::from(matches!(event, Event::Suspect(_)));
-            self.event(event);
-        }
+        self.bury_within_bounds(now);
     }
 
     /// Our probe of `id` went unanswered: foca has marked it Suspect, and so do we.
@@ -312,8 +277,15 @@ impl Node {
     }
 
     /// Keeps at most max(256, live) tombstones.
-    fn bury_within_bounds(&mut self) {
-        while self.table.gone() > self.live().max(MIN_TOMBSTONES) {
+    fn bury_within_bounds(&mut self, now: Instant) {
+        let allowed = self.live().max(MIN_TOMBSTONES);
+        if self.table.not_up() <= allowed {
+            return;
+        }
+        // What is not held while we learn the view of another side may come up at any moment.
+        let loading = now < self.loading_until;
+        let departed = if loading { self.table.gone() } else { self.table.departed() };
+        for _ in allowed..departed {
             let Some(id) = self.table.oldest_tombstone() else { return };
             self.forget(&id);
             self.counters.tombstones_forgotten += 1;
@@ -382,84 +354,4 @@ struct Claim<'a> {
     age: (Session, Life),
     endpoints: Endpoints,
     held: Held,
-}
-
-/// The events that lead from one view of a member to the next.
-fn view_events(shown: Option<MemberView>, view: MemberView, same_run: bool) -> Vec<Event> {
-    use MemberState::{Alive, Down, Left, Suspect};
-    let was_up = shown.as_ref().is_some_and(|view| view.state.is_up());
-    let gone = |view: MemberView| match view.state {
-        Left => Event::Left(view),
-        _ => Event::Down(MemberView { state: Down, ..view }),
-    };
-    let mut events = Vec::new();
-    let mut before = shown.filter(|_| was_up);
-    if let Some(old) = before.take_if(|_| !same_run) {
-        events.push(Event::Down(MemberView { state: Down, since: view.since, ..old }));
-    }
-    match (before, view.state) {
-        (None, Alive) => events.push(Event::Up(view)),
-        (None, Suspect) => {
-            events.push(Event::Up(MemberView { state: Alive, ..view.clone() }));
-            events.push(Event::Suspect(view));
-        }
-        (None, Down | Left) => {}
-        (Some(_), Down | Left) => events.push(gone(view)),
-        (Some(old), _) => {
-            if old.endpoints != view.endpoints {
-                events.push(Event::Updated(MemberView { state: old.state, ..view.clone() }));
-            }
-            match (old.state, view.state) {
-                (Alive, Suspect) => events.push(Event::Suspect(view)),
-                (Suspect, Alive) => events.push(Event::Recovered(view)),
-                _ => {}
-            }
-        }
-    }
-    events
-}
-
-/// Counts rejected datagrams by source, so that an operator hears of them at a bounded rate.
-#[derive(Debug)]
-pub(super) struct Rejections {
-    /// Made at its full size: what strangers send allocates nothing.
-    sources: Vec<(IpAddr, Instant, u64)>,
-}
-
-impl Rejections {
-    const PERIOD: Duration = Duration::from_secs(10);
-
-    pub(super) fn new(max: usize) -> Self {
-        Self { sources: Vec::with_capacity(max) }
-    }
-
-    /// How many to report now, if it is time to.
-    pub(super) fn note(
-        &mut self,
-        from: SocketAddr,
-        reason: Rejection,
-        now: Instant,
-    ) -> Option<u64> {
-        use Rejection::{NotForUs, OverLimit, Replayed};
-        // These are ordinary: restarts, duplicates, crowds.
-        if matches!(reason, NotForUs | OverLimit | Replayed) {
-            return None;
-        }
-        if let Some((_, last, count)) = self.sources.iter_mut().find(|row| row.0 == from.ip()) {
-            *count += 1;
-            if now - *last < Self::PERIOD {
-                return None;
-            }
-            *last = now;
-            return Some(std::mem::take(count));
-        }
-        if self.sources.len() == self.sources.capacity() {
-            self.sources.retain(|&(_, last, _)| now - last < Self::PERIOD);
-        }
-        if self.sources.len() == self.sources.capacity() {
-            return None;
-        }
-        self.sources.push((from.ip(), now, 0));
-        Some(1)
-    }
 }

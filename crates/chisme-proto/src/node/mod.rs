@@ -1,8 +1,9 @@
 //! The node: where a datagram, a command or a timeout meets the parts of the protocol.
 //!
 //! One room per concern, all of them methods of [`Node`]: `inbound` judges datagrams, `outbound`
-//! seals them, `contact` knocks at addresses, `admit` lets newcomers in, `dispute` settles two
-//! holders of one name, `membership` keeps table and foca in step, `healing` mends partitions,
+//! seals them, `contact` knocks at addresses, for `request` (connect, ping), `seeding` and
+//! others, `admit` lets newcomers in, `dispute` settles two
+//! holders of one name, `membership` keeps table and foca in step, `shown` tells the user, `healing` mends partitions,
 //! `farewell` leaves.
 
 mod admit;
@@ -13,9 +14,13 @@ mod healing;
 mod inbound;
 mod membership;
 mod outbound;
+mod rejections;
+mod request;
 mod schedule;
+mod seeding;
+mod shown;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use rand::rngs::ChaCha8Rng;
@@ -37,10 +42,11 @@ use crate::{
 };
 
 use admit::{Admissions, HandshakeSecret};
-use contact::{Attempt, Request};
+use contact::Attempt;
 use dispute::Dispute;
 use farewell::Farewell;
-use membership::Rejections;
+use rejections::Rejections;
+use request::{Ping, Request};
 use schedule::{Schedule, Timer};
 
 /// The most outputs that wait for the driver; datagrams beyond it are dropped and counted.
@@ -113,13 +119,13 @@ pub struct Node {
 
     attempts: BTreeMap<Nonce, Attempt>,
     requests: BTreeMap<RequestId, Request>,
-    pings: BTreeMap<RequestId, contact::Ping>,
+    pings: BTreeMap<RequestId, Ping>,
     admissions: Admissions,
     disputes: BTreeMap<NameHash, Dispute>,
     siblings: Vec<Sibling>,
     seeds: Vec<Contact>,
-    /// Addresses that turned out to lead back to us.
-    own_addresses: BTreeSet<SocketAddr>,
+    /// Addresses that turned out to lead back to us, each until it is tried again.
+    own_addresses: BTreeMap<SocketAddr, Instant>,
     /// The last wait between two look-ups of a node that sees nobody.
     seed_wait: std::time::Duration,
     /// The last wait between two Announces, and whether the view grew since.
@@ -191,7 +197,7 @@ impl Node {
             disputes: BTreeMap::new(),
             siblings: Vec::new(),
             seeds: Vec::new(),
-            own_addresses: identity.endpoints.iter().collect(),
+            own_addresses: BTreeMap::new(),
             seed_wait: config.seeds.alone_min,
             announce_wait: membership::FIRST_ANNOUNCE,
             view_grew: false,
@@ -282,7 +288,7 @@ impl Node {
         NodeStatus {
             counters: self.counters.clone(),
             live: self.live(),
-            tombstones: self.table.gone(),
+            tombstones: self.table.departed(),
             windows: self.windows.len(),
         }
     }
@@ -396,7 +402,7 @@ impl Node {
 
     /// A duration spread evenly by a quarter either way.
     fn jittered(&mut self, around: std::time::Duration) -> std::time::Duration {
-        around * self.rng.random_range(75..=125) / 100
+        around.saturating_mul(self.rng.random_range(75..=125)) / 100
     }
 }
 

@@ -106,7 +106,8 @@ impl Node {
     pub(super) fn suspicion_timeout(&self) -> Duration {
         let detector = &self.config.detector;
         let tenths = log10_tenths(self.live()).max(10);
-        detector.probe_period * detector.suspicion_multiplier * tenths / 10
+        let nominal = detector.probe_period.saturating_mul(detector.suspicion_multiplier);
+        nominal.saturating_mul(tenths) / 10
     }
 
     fn take_note(&mut self, note: Note, now: Instant) {

@@ -84,6 +84,11 @@ impl Schedule {
         self.queue.values().any(|timer| matches!(timer, Timer::Heal))
     }
 
+    /// Drops the ends of suspicions: what they were about is not held any more.
+    pub(super) fn forget_conclusions(&mut self) {
+        self.queue.retain(|_, timer| !matches!(timer, Timer::Conclude { .. }));
+    }
+
     /// Drops foca's timers of runs before `generation`.
     pub(super) fn forget_swim_before(&mut self, generation: u32) {
         self.queue.retain(

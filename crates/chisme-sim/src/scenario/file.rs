@@ -411,27 +411,40 @@ impl Scenario {
         points
     }
 
-    /// This scenario with other settings. A key is a path: `network.loss`, `fault.0.for`,
-    /// `nodes.count`.
+    /// This scenario at one point of its grid, or anywhere else: with other settings, and without a
+    /// grid. A key is a path: `network.loss`, `fault.0.for`, `nodes.count`.
     ///
     /// # Errors
     /// If there is no such setting, or it cannot have that value.
     pub fn at(&self, point: &BTreeMap<String, toml::Value>) -> Result<Self, ScenarioError> {
-        if point.is_empty() {
+        let mut scenario = self.with(point)?;
+        if !point.is_empty() {
+            scenario.grid.clear();
+        }
+        Ok(scenario)
+    }
+
+    /// This scenario with other settings, over the rest of its grid.
+    ///
+    /// # Errors
+    /// Those of [`at`](Self::at).
+    pub fn with(&self, settings: &BTreeMap<String, toml::Value>) -> Result<Self, ScenarioError> {
+        if settings.is_empty() {
             return Ok(self.clone());
         }
         let mut table = self.table.clone();
-        for (path, value) in point {
+        for (path, value) in settings {
             set(&mut table, path, value)?;
+            if let Some(toml::Value::Table(grid)) = table.get_mut("grid") {
+                grid.remove(path);
+            }
         }
         let file: File = table.clone().try_into().map_err(|error: toml::de::Error| {
             let set: Vec<String> =
-                point.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+                settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
             ScenarioError::Syntax(format!("with {}: {error}", set.join(", ")))
         })?;
-        let mut scenario = file.into_scenario(&self.name, table)?;
-        scenario.grid.clear();
-        Ok(scenario)
+        file.into_scenario(&self.name, table)
     }
 }
 

@@ -101,11 +101,18 @@ impl FileSeeds {
     }
 
     fn read(&self) -> Result<Vec<Seed>, SeedError> {
-        use std::io::Read;
-        let mut text = String::new();
-        std::fs::File::open(&self.path)
-            .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
-            .map_err(|error| SeedError::Other(format!("{}: {error}", self.path.display())))?;
+        let wrong = |what: &dyn std::fmt::Display| {
+            SeedError::Other(format!("{}: {what}", self.path.display()))
+        };
+        // Opening a pipe waits for its other end, and the whole runtime with it.
+        let metadata = std::fs::metadata(&self.path).map_err(|error| wrong(&error))?;
+        if !metadata.is_file() {
+            return Err(wrong(&"not a regular file"));
+        }
+        if metadata.len() > MAX_FILE {
+            return Err(wrong(&format_args!("longer than {MAX_FILE} bytes")));
+        }
+        let text = std::fs::read_to_string(&self.path).map_err(|error| wrong(&error))?;
         let lines = text.lines().map(str::trim);
         let wanted = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
         let seeds = wanted.filter_map(|line| match line.parse() {

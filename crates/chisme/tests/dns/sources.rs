@@ -108,3 +108,17 @@ async fn a_file_is_read_anew_and_a_bad_line_spoils_only_itself() {
     std::fs::remove_file(&file).expect("removed");
     assert_eq!(seeds.resolve_all().await, [contact(addr("10.0.0.3:3"))], "kept");
 }
+
+#[tokio::test]
+async fn a_seed_file_that_is_none_is_named_and_waits_for_nobody() {
+    let dir = std::env::temp_dir();
+    let resolver = Resolver::new(ResolverSettings::default());
+    let long = dir.join(format!("chisme-long-{}", std::process::id()));
+    std::fs::write(&long, "10.0.0.7\n".repeat(10_000)).expect("written");
+    for (path, says) in [(long.clone(), "longer than"), (dir, "not a regular file")] {
+        let source = FileSeeds::new(path.clone(), resolver.clone());
+        let error = source.contacts().await.expect_err(says).to_string();
+        assert!(error.contains(says) && error.contains(&path.display().to_string()), "{error}");
+    }
+    std::fs::remove_file(&long).expect("removed");
+}

@@ -78,3 +78,13 @@ async fn the_stream_ends_with_the_node() {
     drop(a);
     assert!(timeout(SOON, events.next()).await.expect("in time").is_none());
 }
+
+#[tokio::test]
+async fn who_begins_to_read_late_still_hears_of_the_end() {
+    let (a, b) = (started("a@h").await, started("b@h").await);
+    join(&b, &a).await;
+    let mut late = a.events();
+    assert!(matches!(next(&mut late).await, Event::Snapshot(s) if s.members.len() == 1));
+    a.leave().await;
+    assert!(matches!(next(&mut late).await, Event::Stopped(chisme::StopReason::Left)));
+}

@@ -1,0 +1,180 @@
+//! The command line of `chisme sim`.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+/// What is asked of the simulator.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SimCommand {
+    /// Run scenarios, each with many seeds and over its grid, in parallel.
+    #[command(after_help = "Examples:\n  chisme sim run split-half-heal\n  \
+        chisme sim run simulations/*.toml --seeds 1..50 --report all.html\n  \
+        chisme sim run steady-loss --set network.loss=0.15 --baseline\n\n\
+        Exit status: 0 all passed, 1 an expectation was missed, 3 views did not become right, 4 a rule\n\
+        was broken, 5 a node panicked, 6 the scenario or the simulator is wrong; the worst one counts.\n\
+        2 if the question was wrong.")]
+    Run(Box<RunArgs>),
+    /// The scenarios that there are, and what each one is for.
+    #[command(after_help = "Example:\n  chisme sim list")]
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run one scenario with one seed, and tell everything.
+    #[command(after_help = "Examples:\n  chisme sim replay split-half-heal --seed 7 -v\n  \
+        chisme sim replay crash-one --seed 3 --report run.html --pcap run.pcap --window 5..20")]
+    Replay(Box<ReplayArgs>),
+    /// Draw scenarios at random within what a correct product must stand, until one fails.
+    #[command(after_help = "Examples:\n  chisme sim swarm --for 10m\n  \
+        chisme sim swarm --from-seed 1000 --shrink")]
+    Swarm(SwarmArgs),
+}
+
+/// Where scenarios are looked for.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Place {
+    /// The folder in which names are looked up.
+    #[arg(long, value_name = "DIR", default_value = "simulations", env = "CHISME_SIM_DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+/// What is changed in a scenario.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Changes {
+    /// Change a setting: the path of a key and a TOML value (repeatable), such as
+    /// network.loss=0.2, fault.0.for=\"1m\" or nodes.count=64.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+/// What is written besides the table.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Outputs {
+    /// Print a line for each change of a view.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+    /// Print a JSON summary on stdout instead of tables.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write a report: one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Write every change of a view and of a process, one JSON object per line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Write the datagrams as a capture, for Wireshark.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
+    /// The seconds of the run whose datagrams are kept for the report and the capture, as 5..20.
+    #[arg(long, value_name = "FROM..TO", value_parser = window)]
+    pub(crate) window: Option<(f64, f64)>,
+}
+
+/// `chisme sim run`.
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// Files, or names of scenarios.
+    #[arg(value_name = "FILE|NAME", required = true)]
+    pub(crate) scenarios: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The seeds, both ends included. [default: those that the scenario names]
+    #[arg(long, value_name = "FROM..TO", value_parser = seeds)]
+    pub(crate) seeds: Option<(u64, u64)>,
+    /// How many runs at once. [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZero<usize>>,
+    #[command(flatten)]
+    pub(crate) changes: Changes,
+    /// Run everything once more with foca as it comes, on the same network.
+    #[arg(long)]
+    pub(crate) baseline: bool,
+    /// Run each seed twice, and name the first event that differs.
+    #[arg(long, conflicts_with_all = ["baseline", "report", "trace", "pcap"])]
+    pub(crate) check_determinism: bool,
+    /// Make the first failure smaller: fewer faults, fewer nodes, shorter.
+    #[arg(long)]
+    pub(crate) shrink: bool,
+    #[command(flatten)]
+    pub(crate) outputs: Outputs,
+}
+
+/// `chisme sim replay`.
+#[derive(Args, Debug)]
+pub(crate) struct ReplayArgs {
+    /// A file, or the name of a scenario.
+    #[arg(value_name = "FILE|NAME")]
+    pub(crate) scenario: String,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The seed.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) changes: Changes,
+    #[command(flatten)]
+    pub(crate) outputs: Outputs,
+}
+
+/// `chisme sim swarm`.
+#[derive(Args, Debug)]
+pub(crate) struct SwarmArgs {
+    /// Stop after this time. [default: never, until Ctrl-C]
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    pub(crate) limit: Option<Duration>,
+    /// The first seed; each one draws another scenario.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) from_seed: u64,
+    /// How many runs at once. [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZero<usize>>,
+    /// Make a failure smaller before it is written down.
+    #[arg(long)]
+    pub(crate) shrink: bool,
+    /// Where the scenario of a failure is written.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) failures: PathBuf,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; a time looks like 10m or 1h 30m"))
+}
+
+fn seeds(text: &str) -> Result<(u64, u64), String> {
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    match (from.parse(), to.trim_start_matches('=').parse()) {
+        (Ok(from), Ok(to)) if from <= to => Ok((from, to)),
+        _ => Err("seeds look like 1..1000, or 7".to_owned()),
+    }
+}
+
+fn window(text: &str) -> Result<(f64, f64), String> {
+    let ends = text.split_once("..").map(|(from, to)| (from.parse(), to.parse()));
+    match ends {
+        Some((Ok(from), Ok(to))) if 0.0 <= from && from < to => Ok((from, to)),
+        _ => Err("a window looks like 5..20, in seconds".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_and_nonsense_is_refused() {
+        assert_eq!(seeds("1..50"), Ok((1, 50)));
+        assert_eq!(seeds("7"), Ok((7, 7)));
+        assert_eq!(window("5..20.5"), Ok((5.0, 20.5)));
+        for wrong in ["", "a..b", "5..1", "-1..2"] {
+            assert!(seeds(wrong).is_err() && window(wrong).is_err(), "{wrong}");
+        }
+    }
+}

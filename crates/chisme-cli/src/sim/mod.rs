@@ -1,0 +1,231 @@
+//! `chisme sim`: scenarios of whole clusters under virtual time.
+//!
+//! `args` is its command line, `files` finds scenarios, `progress` and `print` show. What runs is
+//! `chisme-sim`; nothing here knows a rule of it.
+
+mod args;
+mod files;
+mod print;
+mod progress;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use chisme_sim::outcome::{Outcome, Verdict};
+use chisme_sim::{Keep, Point, Sweep, check_determinism};
+
+pub(crate) use self::args::SimCommand;
+use self::args::{Outputs, ReplayArgs, RunArgs};
+use self::files::Asked;
+use self::print::Batch;
+use self::progress::Bar;
+use crate::output::{complain, out};
+use crate::style;
+
+/// Does what is asked of the simulator.
+pub(crate) fn run(command: SimCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        SimCommand::Run(args) => run_all(&args),
+        SimCommand::Replay(args) => replay(&args),
+        SimCommand::List { place, json } => list(&place.dir, json),
+        SimCommand::Swarm(_) => todo!(),
+    }
+}
+
+fn list(dir: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let scenarios = files::all(dir)?;
+    if json {
+        let rows: Vec<_> = scenarios
+            .iter()
+            .map(|one| {
+                serde_json::json!({
+                    "name": one.name, "nodes": one.nodes.count, "why": one.why.trim(),
+                    "expected": one.expected.trim(), "source": one.source.trim(),
+                    "seeds": [one.seeds.start(), one.seeds.end()], "points": one.points().len(),
+                    "known_misses": one.known_misses,
+                })
+            })
+            .collect();
+        out(&(serde_json::to_string_pretty(&rows)? + "\n"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = style::table(style::stdout_has_colours(), &["NAME", "NODES", "RUNS", "WHY"]);
+    for one in &scenarios {
+        let why = one.why.split_whitespace().collect::<Vec<_>>().join(" ");
+        let first = why.split_inclusive(". ").next().unwrap_or(&why).trim().to_owned();
+        let runs = one.seeds.clone().count() * one.points().len();
+        table.add_row(vec![one.name.clone(), one.nodes.count.to_string(), runs.to_string(), first]);
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    out(&(lines.join("\n") + "\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_all(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    // Everything is read before anything runs.
+    let mut asked = Vec::new();
+    for word in &args.scenarios {
+        asked.push(files::load(word, &args.place.dir, &args.changes)?);
+    }
+    if args.baseline {
+        asked = with_baseline(asked)?;
+    }
+    let stop = stop_on_interrupt()?;
+    let mut batches = Vec::new();
+    for Asked { word, scenario } in asked {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        if args.check_determinism {
+            repeat(args, &word, &scenario, &stop)?;
+        } else {
+            let results = sweep(args, &scenario, &stop);
+            batches.push(Batch { scenario, word, results });
+        }
+    }
+    if args.check_determinism {
+        return Ok(ExitCode::SUCCESS);
+    }
+    tell(args, &batches)?;
+    let worst = batches
+        .iter()
+        .fold(Verdict::Passed, |worst, batch| worst.worse(chisme_sim::worst(&batch.results)));
+    if stop.load(Ordering::Relaxed) {
+        complain("interrupted: what is told above is what was done by then");
+        return Ok(ExitCode::from(130));
+    }
+    Ok(ExitCode::from(worst.exit_status()))
+}
+
+/// Each scenario once more, with foca as it comes.
+fn with_baseline(asked: Vec<Asked>) -> anyhow::Result<Vec<Asked>> {
+    let baseline: Point =
+        [("detector".to_owned(), toml::Value::String("baseline".to_owned()))].into();
+    let mut both = Vec::new();
+    for one in asked {
+        let other = one.scenario.with(&baseline)?;
+        let word = one.word.clone();
+        both.extend([one, Asked { word, scenario: other }]);
+    }
+    Ok(both)
+}
+
+fn seeds(args: &RunArgs, scenario: &chisme_sim::scenario::Scenario) -> Vec<u64> {
+    args.seeds.map_or_else(|| scenario.seeds.clone(), |(from, to)| from..=to).collect()
+}
+
+fn sweep(
+    args: &RunArgs,
+    scenario: &chisme_sim::scenario::Scenario,
+    stop: &Arc<AtomicBool>,
+) -> Vec<chisme_sim::Results> {
+    let mut sweep = Sweep::new(seeds(args, scenario));
+    sweep.stop = Arc::clone(stop);
+    if let Some(jobs) = args.jobs {
+        sweep.jobs = jobs;
+    }
+    let total = sweep.seeds.len() * scenario.points().len();
+    let bar = Bar::new(&print::title(scenario), total, args.outputs.json);
+    let keep = |_: &Point, _| Keep { story: args.outputs.verbose, ..Keep::default() };
+    let results = sweep.run(scenario, keep, |progress| {
+        bar.step(progress.done, progress.failed);
+        if let Some(story) = &progress.outcome.story {
+            let lines = print::changes(story);
+            bar.line(&format!("seed {}:\n{}", progress.outcome.seed, lines.trim_end()));
+        }
+    });
+    bar.done();
+    results
+}
+
+/// Runs every seed twice.
+fn repeat(
+    args: &RunArgs,
+    word: &str,
+    scenario: &chisme_sim::scenario::Scenario,
+    stop: &AtomicBool,
+) -> anyhow::Result<()> {
+    let seeds = seeds(args, scenario);
+    let points = scenario.points();
+    let bar = Bar::new(&scenario.name, seeds.len() * points.len(), args.outputs.json);
+    let mut done = 0;
+    for point in &points {
+        for &seed in &seeds {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            check_determinism(scenario, point, seed).map_err(|difference| {
+                anyhow::anyhow!("{word}, seed {seed}: not deterministic: {difference}")
+            })?;
+            done += 1;
+            bar.step(done, 0);
+        }
+    }
+    bar.done();
+    out(&format!("{}: {done} runs, each twice, all alike\n", scenario.name))
+}
+
+fn tell(args: &RunArgs, batches: &[Batch]) -> anyhow::Result<()> {
+    if args.outputs.json {
+        let all: Vec<&Outcome> =
+            batches.iter().flat_map(|b| b.results.iter().flat_map(|r| &r.runs)).collect();
+        let text = serde_json::json!({ "version": 1, "runs": all });
+        out(&format!("{text}\n"))?;
+    } else {
+        out(&print::table(batches, style::stdout_has_colours()))?;
+        out(&print::known_misses(batches))?;
+    }
+    complain_of(&print::failures(batches));
+    write_files(args, batches)
+}
+
+fn complain_of(text: &str) {
+    if !text.is_empty() {
+        complain(text.trim_end());
+    }
+}
+
+fn write_files(args: &RunArgs, batches: &[Batch]) -> anyhow::Result<()> {
+    let _ = (args, batches);
+    Ok(())
+}
+
+fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let Asked { word, scenario } = files::load(&args.scenario, &args.place.dir, &args.changes)?;
+    let keep = keep(&args.outputs);
+    let none = Point::new();
+    let outcome = chisme_sim::run(&scenario, &none, args.seed, &keep);
+    if args.outputs.json {
+        out(&format!("{}\n", serde_json::json!({ "version": 1, "runs": [outcome] })))?;
+    } else {
+        out(&print::run(&outcome, &word, args.outputs.verbose))?;
+    }
+    let judged = if outcome.is_failure() { outcome.verdict.exit_status() } else { 0 };
+    Ok(ExitCode::from(judged))
+}
+
+fn keep(outputs: &Outputs) -> Keep {
+    Keep { story: true, window: outputs.window }
+}
+
+/// Ctrl-C ends the runs, and what is done is told; a second one ends everything.
+fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let wait = move || {
+        runtime.block_on(async {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                told.store(true, Ordering::Relaxed);
+                if tokio::signal::ctrl_c().await.is_ok() {
+                    std::process::exit(130);
+                }
+            }
+        });
+    };
+    std::thread::Builder::new().spawn(wait).context("cannot start a thread")?;
+    Ok(stop)
+}

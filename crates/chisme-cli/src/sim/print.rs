@@ -1,0 +1,227 @@
+//! What is told of runs on a terminal: a table at the end, failures with the command that repeats
+//! them, and one line per change.
+
+use std::fmt::Write as _;
+
+use chisme_sim::outcome::{Expectation, Outcome, ProcessState, Seen, Story, Verdict};
+use chisme_sim::scenario::{DetectorMode, Scenario};
+use chisme_sim::{Point, Results};
+use comfy_table::{Cell, Color};
+
+use crate::style;
+
+/// Failures that are told one by one; the others are counted.
+const MAX_TOLD: usize = 10;
+
+/// All results of one scenario and one detector.
+pub(super) struct Batch {
+    pub(super) scenario: Scenario,
+    /// The word by which it is found again.
+    pub(super) word: String,
+    pub(super) results: Vec<Results>,
+}
+
+/// One row for each scenario, point of its grid and detector.
+pub(super) fn table(batches: &[Batch], colours: bool) -> String {
+    let header = [
+        "SCENARIO",
+        "AT",
+        "RUNS",
+        "FAILED",
+        "FORMED",
+        "CONVERGED",
+        "DETECTED p50",
+        "p99",
+        "FALSE DOWNS",
+        "B/s",
+    ];
+    let mut table = style::table(colours, &header);
+    for batch in batches {
+        for results in &batch.results {
+            let sum = results.summary();
+            if sum.runs == 0 {
+                continue;
+            }
+            let failed = Cell::new(sum.failed);
+            table.add_row(vec![
+                Cell::new(title(&batch.scenario)),
+                Cell::new(at(&results.point)),
+                Cell::new(sum.runs),
+                if sum.failed > 0 { failed.fg(Color::Red) } else { failed },
+                Cell::new(time(sum.formed)),
+                Cell::new(time(sum.converged)),
+                Cell::new(time(sum.detection.p50)),
+                Cell::new(time(sum.detection.p99)),
+                Cell::new(sum.false_downs),
+                Cell::new(format!("{:.0}", sum.bytes_per_second)),
+            ]);
+        }
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n") + "\n"
+}
+
+/// The name, and who detects if it is not the product.
+pub(super) fn title(scenario: &Scenario) -> String {
+    match scenario.detector {
+        DetectorMode::Chisme => scenario.name.clone(),
+        DetectorMode::Baseline => format!("{} (foca alone)", scenario.name),
+    }
+}
+
+/// Failures and misses, each with its cause.
+pub(super) fn failures(batches: &[Batch]) -> String {
+    let mut text = String::new();
+    let mut told = 0;
+    let mut untold = 0;
+    for batch in batches {
+        for run in batch.results.iter().flat_map(|results| &results.runs) {
+            if !run.is_failure() {
+                continue;
+            }
+            if told == MAX_TOLD {
+                untold += 1;
+                continue;
+            }
+            told += 1;
+            let cause = run.verdict.cause().unwrap_or_default();
+            let name = title(&batch.scenario);
+            _ = writeln!(text, "{name}, seed {}: {}: {cause}", run.seed, verdict(&run.verdict));
+            _ = writeln!(text, "    again: {}", replay(&batch.word, &run.point, run));
+        }
+    }
+    if untold > 0 {
+        _ = writeln!(text, "and {untold} more");
+    }
+    text
+}
+
+/// Expectations that a scenario knows to be missed, with the worst figure.
+pub(super) fn known_misses(batches: &[Batch]) -> String {
+    let mut text = String::new();
+    for batch in batches.iter().filter(|b| b.scenario.detector == DetectorMode::Chisme) {
+        for name in &batch.scenario.known_misses {
+            let runs = batch.results.iter().flat_map(|results| &results.runs);
+            let lines = runs.filter_map(|run| run.expectations.iter().find(|e| e.what == *name));
+            let worst = lines.filter(|line| !line.met).max_by(|a, b| {
+                a.got.unwrap_or(f64::INFINITY).total_cmp(&b.got.unwrap_or(f64::INFINITY))
+            });
+            if let Some(line) = worst {
+                let name = &batch.scenario.name;
+                _ = writeln!(text, "{name}: known miss: {}", expectation(line));
+            }
+        }
+        for name in chisme_sim::no_longer_missed(&batch.scenario, &batch.results) {
+            let scenario = &batch.scenario.name;
+            _ = writeln!(
+                text,
+                "{scenario}: {name} is no longer missed: take it out of known_misses"
+            );
+        }
+    }
+    text
+}
+
+/// `detection.p99 11.2 s, wanted at most 12 s`.
+fn expectation(line: &Expectation) -> String {
+    let unit = if line.unit.is_empty() { String::new() } else { format!(" {}", line.unit) };
+    let number = |value: f64| {
+        if value.fract() == 0.0 { format!("{value}{unit}") } else { format!("{value:.2}{unit}") }
+    };
+    let got = line.got.map_or_else(|| "nothing to measure".to_owned(), number);
+    format!("{} {got}, wanted at most {}", line.what, number(line.wanted))
+}
+
+/// One run, all told.
+pub(super) fn run(outcome: &Outcome, word: &str, verbose: bool) -> String {
+    let mut text = String::new();
+    if let (true, Some(story)) = (verbose, &outcome.story) {
+        text.push_str(&changes(story));
+    }
+    for line in &outcome.expectations {
+        let mark = match (line.met, line.known_miss) {
+            (true, _) => "met   ",
+            (false, true) => "known ",
+            (false, false) => "MISSED",
+        };
+        _ = writeln!(text, "{mark}  {}", expectation(line));
+    }
+    for (mark, count) in &outcome.marks {
+        _ = writeln!(text, "{count:>8}  {mark}");
+    }
+    let cause = outcome.verdict.cause().map(|cause| format!(": {cause}")).unwrap_or_default();
+    _ = writeln!(
+        text,
+        "seed {}: {}{cause}\n{} events in {:.1} s, hash {:016x}",
+        outcome.seed,
+        verdict(&outcome.verdict),
+        outcome.events,
+        outcome.virtual_seconds,
+        outcome.hash
+    );
+    if outcome.verdict != Verdict::Passed {
+        _ = writeln!(text, "again: {}", replay(word, &outcome.point, outcome));
+    }
+    text
+}
+
+/// Everything that anybody saw, in the order of time.
+pub(super) fn changes(story: &Story) -> String {
+    let name = |node: u32| story.nodes.get(node as usize).map_or("?", String::as_str);
+    let seen = story.changes.iter().map(|change| {
+        let word = match change.to {
+            Seen::Unknown => "forgets",
+            Seen::Alive => "alive",
+            Seen::Suspect => "suspect",
+            Seen::Down => "down",
+            Seen::Left => "left",
+        };
+        (change.at, format!("{}: {word} {}", name(change.observer), name(change.subject)))
+    });
+    let processes = story.processes.iter().map(|change| {
+        let word = match change.to {
+            ProcessState::Running => "runs",
+            ProcessState::Frozen => "stands still",
+            ProcessState::Crashed => "has crashed",
+            ProcessState::Left => "has left",
+            ProcessState::Stopped => "has stopped by itself",
+        };
+        (change.at, format!("{} {word}", name(change.node)))
+    });
+    let faults = story.faults.iter().map(|fault| (fault.from, format!("fault: {}", fault.label)));
+    let mut lines: Vec<(f64, String)> = seen.chain(processes).chain(faults).collect();
+    lines.sort_by(|a, b| a.0.total_cmp(&b.0));
+    lines.iter().map(|(at, line)| format!("{at:12.6} s  {line}\n")).collect()
+}
+
+/// The command that runs it again.
+pub(super) fn replay(word: &str, point: &Point, run: &Outcome) -> String {
+    let mut command = format!("chisme sim replay {word} --seed {}", run.seed);
+    for (key, value) in point {
+        _ = write!(command, " --set '{key}={value}'");
+    }
+    if run.detector == DetectorMode::Baseline && !point.contains_key("detector") {
+        command.push_str(" --set detector=baseline");
+    }
+    command
+}
+
+/// A verdict in words.
+pub(super) const fn verdict(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "passed",
+        Verdict::Unexpected(_) => "missed",
+        Verdict::NotLive(_) => "not live",
+        Verdict::Unsafe(_) => "unsafe",
+        Verdict::Crashed(_) => "a node panicked",
+        Verdict::Harness(_) => "the simulation is wrong",
+    }
+}
+
+fn at(point: &Point) -> String {
+    point.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+fn time(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.2} s"))
+}

@@ -1,0 +1,376 @@
+//! A sweep: tables over the points of its grid, and the figures along each of its parameters.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::axis::Frame;
+use super::groups::{self, Group, plain, verdict_name};
+use super::tables::table;
+use super::text::{escape, number, time, time_or_dash};
+use crate::outcome::Outcome;
+use crate::scenario::DetectorMode;
+use crate::sweep::Summary;
+
+/// A list of failures that is longer is not read.
+const MOST_FAILURES: usize = 100;
+const COLOURS: usize = 10;
+
+/// A figure over the points.
+struct Figure {
+    name: &'static str,
+    unit: &'static str,
+    of: fn(&Summary) -> Option<f64>,
+}
+
+const FIGURES: [Figure; 11] = [
+    Figure { name: "formed after, slowest", unit: "s", of: |all| all.formed },
+    Figure { name: "right after the faults, slowest", unit: "s", of: |all| all.converged },
+    Figure { name: "first suspicion, p50", unit: "s", of: |all| all.first_suspicion.p50 },
+    Figure { name: "first Down, p50", unit: "s", of: |all| all.first_detection.p50 },
+    Figure { name: "Down at each observer, p50", unit: "s", of: |all| all.detection.p50 },
+    Figure { name: "Down at each observer, p99", unit: "s", of: |all| all.detection.p99 },
+    Figure { name: "false Downs, all runs", unit: "", of: |all| Some(all.false_downs as f64) },
+    Figure {
+        name: "false suspicions, all runs",
+        unit: "",
+        of: |all| Some(all.false_suspicions as f64),
+    },
+    Figure { name: "life changes, all runs", unit: "", of: |all| Some(all.life_changes as f64) },
+    Figure {
+        name: "datagrams per node and second",
+        unit: "",
+        of: |all| Some(all.datagrams_per_second),
+    },
+    Figure { name: "bytes per node and second", unit: "", of: |all| Some(all.bytes_per_second) },
+];
+
+/// All points with their figures.
+pub(crate) fn points(outcomes: &[Outcome]) -> String {
+    let groups = groups::of(outcomes);
+    let parameters = parameters(&groups);
+    let both = has_both(&groups);
+    let mut headings: Vec<&str> = parameters.clone();
+    if both {
+        headings.push("detector");
+    }
+    headings.extend([
+        "#runs",
+        "#failed",
+        "#formed",
+        "#converged",
+        "#detection p50",
+        "#p99",
+        "#false Downs",
+        "#datagrams / node / s",
+        "#bytes / node / s",
+    ]);
+    let rows = groups.iter().fold(String::new(), |mut rows, group| {
+        let summary = Summary::of(&group.runs);
+        rows.push_str("<tr>");
+        for parameter in &parameters {
+            let value = group.point.get(*parameter).map_or_else(|| "–".to_owned(), plain);
+            write!(rows, "<th scope=\"row\">{}</th>", escape(&value)).expect("it grows");
+        }
+        if both {
+            write!(rows, "<td>{}</td>", detector(group.detector)).expect("it grows");
+        }
+        let failed = match summary.failed {
+            0 => "0".to_owned(),
+            failed => format!("<span class=\"badge fail\">✗ {failed}</span>"),
+        };
+        for cell in [
+            summary.runs.to_string(),
+            failed,
+            time_or_dash(summary.formed),
+            time_or_dash(summary.converged),
+            time_or_dash(summary.detection.p50),
+            time_or_dash(summary.detection.p99),
+            number(summary.false_downs as f64),
+            number(summary.datagrams_per_second),
+            number(summary.bytes_per_second),
+        ] {
+            write!(rows, "<td class=\"num\">{cell}</td>").expect("it grows");
+        }
+        rows + "</tr>"
+    });
+    table(&headings, &rows)
+}
+
+/// What the scenario expects: in how many runs it came so, and the worst that came.
+pub(crate) fn expectations(outcomes: &[Outcome]) -> String {
+    let ours = || outcomes.iter().filter(|run| run.detector == DetectorMode::Chisme);
+    let lines = || ours().flat_map(|run| &run.expectations);
+    let mut names: Vec<&str> = Vec::new();
+    for line in lines() {
+        if !names.contains(&line.what.as_str()) {
+            names.push(&line.what);
+        }
+    }
+    if names.is_empty() {
+        return "<p class=\"dim\">The scenario expects no figures.</p>".to_owned();
+    }
+    let rows = names.iter().fold(String::new(), |rows, name| {
+        let all = || lines().filter(|line| line.what == *name);
+        let (met, count) = (all().filter(|line| line.met).count(), all().count());
+        let show = |value: f64, unit: &str| match unit {
+            "s" => time(value),
+            _ => number(value),
+        };
+        let (wanted, unit) = all().next().map_or((0.0, ""), |line| (line.wanted, line.unit));
+        let worst = all().filter_map(|line| line.got).reduce(f64::max);
+        let worst = worst.map_or_else(|| "–".to_owned(), |worst| show(worst, unit));
+        let result = match met == count {
+            true => "<span class=\"badge pass\">✓ met</span>",
+            false if all().all(|line| line.met || line.known_miss) => {
+                "<span class=\"badge known\">◐ known miss</span>"
+            }
+            false => "<span class=\"badge fail\">✗ missed</span>",
+        };
+        rows + &format!(
+            "<tr><th scope=\"row\"><code>{}</code></th><td class=\"num\">≤ {}</td>\
+             <td class=\"num\">{worst}</td><td class=\"num\">{met} of {count}</td>\
+             <td>{result}</td></tr>",
+            escape(name),
+            show(wanted, unit),
+        )
+    });
+    table(&["expectation", "#wanted", "#worst", "#runs that met it", "result"], &rows)
+}
+
+/// The runs that failed, with their causes.
+pub(crate) fn failures(outcomes: &[Outcome]) -> String {
+    let failed: Vec<&Outcome> = outcomes.iter().filter(|run| run.is_failure()).collect();
+    if failed.is_empty() {
+        return String::new();
+    }
+    let rows = failed.iter().take(MOST_FAILURES).map(|run| {
+        let point: Vec<String> =
+            run.point.iter().map(|(name, value)| format!("{name} = {}", plain(value))).collect();
+        format!(
+            "<tr><td class=\"num\">{}</td><td>{}</td><td>{}</td>\
+             <td><span class=\"badge fail\">{}</span></td><td class=\"wide\">{}</td></tr>",
+            run.seed,
+            escape(&point.join(", ")),
+            detector(run.detector),
+            verdict_name(&run.verdict).replace('_', " "),
+            escape(run.verdict.cause().unwrap_or("")),
+        )
+    });
+    let rows = rows.collect::<String>();
+    let more = failed.len().saturating_sub(MOST_FAILURES);
+    let more =
+        if more > 0 { format!("<p class=\"dim\">And {more} more.</p>") } else { String::new() };
+    let table = table(&["#seed", "point", "detector", "verdict", "cause"], &rows);
+    format!("<h2>Runs that failed</h2>{table}{more}")
+}
+
+/// The figures along each parameter of the grid.
+pub(crate) fn charts(outcomes: &[Outcome]) -> String {
+    let groups = groups::of(outcomes);
+    let summaries: Vec<Summary> = groups.iter().map(|group| Summary::of(&group.runs)).collect();
+    let parameters = parameters(&groups);
+    let sections = parameters.iter().map(|parameter| {
+        let lines = Lines::along(parameter, &parameters, &groups, &summaries);
+        let charts: String = FIGURES.iter().filter_map(|figure| lines.chart(figure)).collect();
+        if charts.is_empty() {
+            return String::new();
+        }
+        format!(
+            "<h2>Along <code>{}</code></h2>{}<div class=\"grid\">{charts}</div>",
+            escape(parameter),
+            lines.legend(),
+        )
+    });
+    sections.collect()
+}
+
+/// Parameters that differ between runs. The detector has a column and lines of its own.
+fn parameters<'a>(groups: &[Group<'a>]) -> Vec<&'a str> {
+    let mut names: Vec<&'a str> = Vec::new();
+    for group in groups {
+        names.extend(group.point.keys().map(String::as_str).filter(|name| *name != "detector"));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names.retain(|name| {
+        let values: BTreeSet<Option<String>> =
+            groups.iter().map(|group| group.point.get(*name).map(plain)).collect();
+        values.len() > 1
+    });
+    names
+}
+
+fn has_both(groups: &[Group<'_>]) -> bool {
+    let has = |detector| groups.iter().any(|group| group.detector == detector);
+    has(DetectorMode::Chisme) && has(DetectorMode::Baseline)
+}
+
+const fn detector(detector: DetectorMode) -> &'static str {
+    match detector {
+        DetectorMode::Chisme => "chisme",
+        DetectorMode::Baseline => "baseline",
+    }
+}
+
+/// Lines along one parameter: one for each combination of the others.
+struct Lines<'a> {
+    parameter: &'a str,
+    /// Its values, in the order of the grid.
+    values: Vec<String>,
+    series: Vec<Series<'a>>,
+}
+
+struct Series<'a> {
+    name: String,
+    baseline: bool,
+    colour: usize,
+    /// Places among the values, with what came there.
+    points: Vec<(usize, &'a Summary)>,
+}
+
+impl<'a> Lines<'a> {
+    fn along(
+        parameter: &'a str,
+        parameters: &[&str],
+        groups: &[Group<'_>],
+        summaries: &'a [Summary],
+    ) -> Self {
+        let both = has_both(groups);
+        let mut values: Vec<String> = Vec::new();
+        let mut series: Vec<Series<'a>> = Vec::new();
+        let mut others_seen: Vec<String> = Vec::new();
+        for (group, summary) in groups.iter().zip(summaries) {
+            let Some(value) = group.point.get(parameter).map(plain) else { continue };
+            let place = place(&mut values, value);
+            let others =
+                parameters.iter().filter(|other| **other != parameter).filter_map(|other| {
+                    group.point.get(*other).map(|value| format!("{other} = {}", plain(value)))
+                });
+            let others = others.collect::<Vec<_>>().join(", ");
+            // The same colour for both detectors: they are told apart by their strokes.
+            let colour = self::place(&mut others_seen, others.clone()) % COLOURS;
+            let who = if both { detector(group.detector) } else { "" };
+            let name = [who, &others].iter().filter(|part| !part.is_empty()).copied();
+            let name = name.collect::<Vec<_>>().join(": ");
+            let baseline = group.detector == DetectorMode::Baseline;
+            match series.iter_mut().find(|one| one.name == name && one.baseline == baseline) {
+                Some(one) => one.points.push((place, summary)),
+                None => {
+                    let points = vec![(place, summary)];
+                    series.push(Series { name, baseline, colour, points });
+                }
+            }
+        }
+        Self { parameter, values, series }
+    }
+
+    fn legend(&self) -> String {
+        if self.series.len() < 2 {
+            return String::new();
+        }
+        let entries = self.series.iter().map(|series| {
+            format!(
+                "<li><svg class=\"key wide\" viewBox=\"0 0 28 12\" aria-hidden=\"true\">\
+                 <path class=\"{}\" d=\"M1 6H27\"/></svg>{}</li>",
+                series.class(),
+                escape(&series.name)
+            )
+        });
+        format!("<ul class=\"legend\">{}</ul>", entries.collect::<String>())
+    }
+
+    /// One figure; none if it is zero or unknown everywhere.
+    fn chart(&self, figure: &Figure) -> Option<String> {
+        let values = || self.series.iter().flat_map(|one| &one.points);
+        let most = values().filter_map(|(_, summary)| (figure.of)(summary)).reduce(f64::max)?;
+        if most <= 0.0 || self.values.len() < 2 {
+            return None;
+        }
+        // Half a step of room on both sides, so that the first label does not lie on the axis.
+        let mut frame = Frame::new(self.values.len() as f64, most, 300.0);
+        for (n, value) in self.values.iter().enumerate() {
+            frame.x_tick(n as f64 + 0.5, value);
+        }
+        for series in &self.series {
+            frame.draw(&series.line(&frame, figure));
+        }
+        let unit = if figure.unit.is_empty() { "" } else { ", seconds" };
+        let label = format!("{}{unit}, along {}", figure.name, self.parameter);
+        Some(format!(
+            "<figure><figcaption>{}{unit}</figcaption>{}</figure>",
+            figure.name,
+            frame.into_svg(&label)
+        ))
+    }
+}
+
+/// The place of a name among those seen so far, or behind them.
+fn place(seen: &mut Vec<String>, name: String) -> usize {
+    seen.iter().position(|one| *one == name).unwrap_or_else(|| {
+        seen.push(name);
+        seen.len() - 1
+    })
+}
+
+impl Series<'_> {
+    fn class(&self) -> String {
+        let stroke = if self.baseline { " baseline" } else { "" };
+        format!("line s{}{stroke}", self.colour)
+    }
+
+    fn line(&self, frame: &Frame, figure: &Figure) -> String {
+        let mut path = String::new();
+        let mut dots = String::new();
+        for (place, summary) in &self.points {
+            let Some(value) = (figure.of)(summary) else { continue };
+            let x = *place as f64 + 0.5;
+            let go = if path.is_empty() { 'M' } else { 'L' };
+            write!(path, "{go}{}", frame.point(x, value)).expect("a string grows");
+            let shown = if figure.unit == "s" { time(value) } else { number(value) };
+            write!(
+                dots,
+                "<circle class=\"dot s{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"5\"><title>{} {shown}\
+                 </title></circle>",
+                self.colour,
+                frame.x(x),
+                frame.y(value),
+                escape(&self.name),
+            )
+            .expect("a string grows");
+        }
+        format!("<path class=\"{}\" d=\"{path}\"/>{dots}", self.class())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::sample;
+
+    use super::*;
+
+    #[test]
+    fn points_are_told_with_parameter_and_detector() {
+        let table = points(&sample::sweep());
+        assert!(table.contains(">nodes.count</th>"), "{table}");
+        assert_eq!(table.matches("<td>baseline</td>").count(), 2, "{table}");
+        assert_eq!(table.matches("<tr>").count(), 1 + 4);
+    }
+
+    #[test]
+    fn a_figure_is_drawn_for_each_detector() {
+        let charts = charts(&sample::sweep());
+        assert!(charts.contains("Along <code>nodes.count</code>"));
+        assert!(charts.contains("Down at each observer, p50, seconds"));
+        assert!(charts.contains(">baseline</li>") && charts.contains(">chisme</li>"), "{charts}");
+        assert!(!charts.contains("false Downs"), "zero everywhere");
+    }
+
+    #[test]
+    fn failures_come_with_seed_and_cause_and_without_markup_of_theirs() {
+        let mut outcomes = sample::sweep();
+        outcomes[0].verdict = crate::outcome::Verdict::Unsafe("<script>".to_owned());
+        let failures = failures(&outcomes);
+        assert!(failures.contains("&lt;script&gt;") && failures.contains("unsafe"), "{failures}");
+        assert!(super::failures(&sample::sweep()).is_empty());
+    }
+}

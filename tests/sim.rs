@@ -1,0 +1,153 @@
+//! `chisme sim`: what it says, how it ends, and that a failure can be run again.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harness::cli::{CHISME, clean};
+use crate::harness::wait::until_some;
+use crate::harness::{Run, secs};
+
+const SPLIT: &str = r#"
+why = "A cut heals. Nothing else."
+expected = "One view again."
+source = "none"
+seeds = "1..3"
+
+[nodes]
+count = 8
+
+[[fault]]
+at = "5s"
+for = "20s"
+cut = { off = "half" }
+"#;
+
+/// A folder with one scenario, `split`.
+struct Place(TempDir);
+
+impl Place {
+    fn with(text: &str) -> Self {
+        let dir = TempDir::with_prefix("chisme").expect("a directory");
+        std::fs::write(dir.path().join("split.toml"), text).expect("written");
+        Self(dir)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(CHISME);
+        clean(&mut command).arg("sim").args(args).arg("--dir").arg(self.0.path());
+        command
+    }
+
+    #[track_caller]
+    fn sim(&self, args: &[&str]) -> Run {
+        Run::within(&mut self.command(args), secs(60))
+    }
+}
+
+#[test]
+fn a_list_names_what_there_is() {
+    let place = Place::with(SPLIT);
+    let list = place.sim(&["list"]).expect_success();
+    assert!(list.contains("split") && list.contains("A cut heals.\n"), "{list}");
+    let json: Value =
+        serde_json::from_str(&place.sim(&["list", "--json"]).expect_success()).expect("it is JSON");
+    assert_eq!(json[0]["name"], "split");
+    assert_eq!(json[0]["seeds"], serde_json::json!([1, 3]));
+}
+
+#[test]
+fn the_scenarios_that_are_shipped_can_be_read() {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../simulations");
+    let mut command = Command::new(CHISME);
+    let list = Run::of(clean(&mut command).args(["sim", "list", "--dir", shipped, "--json"]));
+    let json: Value = serde_json::from_str(&list.expect_success()).expect("it is JSON");
+    assert!(json.as_array().is_some_and(|all| all.len() >= 31), "{json}");
+}
+
+#[test]
+fn a_run_is_summed_up_and_its_json_can_be_read() {
+    let place = Place::with(SPLIT);
+    let table = place.sim(&["run", "split"]).expect_success();
+    let row = table.lines().find(|line| line.contains("split")).expect("a row").to_owned();
+    let words: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(words[..3], ["split", "3", "0"], "three runs, none failed: {row}");
+    let json = place.sim(&["run", "split", "--seeds", "1..2", "--json"]).expect_success();
+    let json: Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["runs"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_missed_expectation_and_a_view_that_stays_wrong_have_statuses_of_their_own() {
+    let missed = Place::with(&format!("{SPLIT}\n[expect]\nconverged_within = \"1ms\"\n"));
+    let run = missed.sim(&["run", "split"]);
+    assert_eq!(run.status, Some(1), "{run}");
+    assert!(run.stderr.contains("seed 1: missed: converged"), "{run}");
+    assert!(run.stderr.contains("chisme sim replay split --seed 1"), "{run}");
+
+    let not_live = Place::with(&SPLIT.replace("seeds =", "liveness = \"10ms\"\nseeds ="));
+    let run = not_live.sim(&["run", "split"]);
+    assert_eq!(run.status, Some(3), "{run}");
+    assert!(run.stderr.contains("not live"), "{run}");
+
+    let known = Place::with(&format!(
+        "known_misses = [\"converged_within\"]\n{SPLIT}\n[expect]\nconverged_within = \"1ms\"\n"
+    ));
+    let text = known.sim(&["run", "split"]).expect_success();
+    assert!(text.contains("known miss: converged_within"), "{text}");
+}
+
+#[test]
+fn what_is_wrong_with_a_scenario_is_said_with_its_line() {
+    let place = Place::with(&SPLIT.replace("half", "haf"));
+    place.sim(&["run", "split"]).expect_refused(&["split.toml", "line 13", "\"haf\""]);
+    let place = Place::with(SPLIT);
+    place.sim(&["run", "split", "nothing"]).expect_refused(&["\"nothing\"", "chisme sim list"]);
+    place.sim(&["run", "split", "--set", "network.los=1"]).expect_refused(&["los", "loss"]);
+    place.sim(&["run", "split", "--set", "loss"]).expect_refused(&["\"loss\"", "network.loss=0.2"]);
+    place.sim(&["run", "split", "--seeds", "5..1"]).expect_refused(&["5..1", "1..1000"]);
+}
+
+#[test]
+fn a_replay_is_the_same_run_and_tells_everything() {
+    let place = Place::with(SPLIT);
+    let replay = || place.sim(&["replay", "split", "--seed", "2", "-v"]).expect_success();
+    let (first, second) = (replay(), replay());
+    assert_eq!(first, second);
+    assert!(first.contains("n0: down n4") && first.contains("seed 2: passed"), "{first}");
+    let other = place.sim(&["replay", "split", "--seed", "2", "--set", "nodes.count=6", "-v"]);
+    assert!(!other.expect_success().contains("n7"));
+    let twice = place.sim(&["run", "split", "--check-determinism"]).expect_success();
+    assert!(twice.contains("3 runs, each twice, all alike"), "{twice}");
+}
+
+#[test]
+fn ctrl_c_ends_the_runs_and_what_was_done_is_told() {
+    let place = Place::with(SPLIT);
+    let mut command = place.command(&["run", "split", "--seeds", "1..1000000", "-v"]);
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    // The first run has been told.
+    let mut stderr = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    while !line.starts_with("seed ") {
+        line.clear();
+        assert_ne!(std::io::BufRead::read_line(&mut stderr, &mut line).expect("text"), 0);
+    }
+    let rest = std::thread::spawn(move || std::io::read_to_string(stderr));
+    let pid = Pid::from_raw(child.id().cast_signed()).expect("a process");
+    kill_process(pid, Signal::INT).expect("it runs");
+    let status = until_some("it has ended", secs(20), || child.try_wait().expect("our child"));
+    assert_eq!(status.code(), Some(130));
+    let table = std::io::read_to_string(child.stdout.take().expect("piped")).expect("text");
+    assert!(table.contains("split") && table.contains("RUNS"), "{table}");
+    assert!(rest.join().expect("read").expect("text").contains("interrupted"));
+}
