@@ -2,18 +2,20 @@
 //!
 //! Everything that a test does to a cluster is here; what it can ask of one is in `look`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use chisme_proto::{Command, Contact, DEFAULT_PORT, Input, Instant, NodeName, RequestId};
+use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
 
 use crate::check::Watch;
-use crate::drive::Happening;
-use crate::host::{Host, Setup, Waiting};
-use crate::network::{Datagram, Network};
+use crate::digest::Digest;
+use crate::drive::{Happening, Held};
+use crate::host::{Host, Setup};
+use crate::network::{Datagram, Effect, Network, NodeSet, RuleId, Scope};
 use crate::outcome::ProcessState;
+use crate::queue::Queue;
 use crate::replay;
 use crate::story::Recorder;
 use crate::trace::Trace;
@@ -27,14 +29,16 @@ pub struct Cluster {
     pub(crate) now: Instant,
     pub(crate) hosts: Vec<Host>,
     pub(crate) labels: BTreeMap<String, usize>,
-    pub(crate) owners: BTreeMap<SocketAddr, usize>,
+    /// Looked up by address only: its order is nobody's business.
+    pub(crate) owners: HashMap<SocketAddr, usize>,
     pub(crate) network: Network,
-    pub(crate) queue: BTreeMap<(Instant, u64), Happening>,
-    pub(crate) serial: u64,
+    pub(crate) queue: Queue<Happening>,
     pub(crate) spins: u32,
-    sessions: ChaCha8Rng,
     pub(crate) seeds: Vec<String>,
-    pub(crate) held: Vec<Datagram>,
+    /// What clogged links keep back.
+    pub(crate) held: Vec<Held>,
+    /// The rules that `partition` and `hold` made, until `heal`.
+    cuts: Vec<RuleId>,
     requests: u64,
     pub(crate) tape: Tape,
     /// How many happenings the queue has given.
@@ -54,44 +58,24 @@ pub(crate) struct Tape {
     /// Sent to addresses where there is no machine.
     pub(crate) astray: Vec<Datagram>,
     pub(crate) sent: u64,
-    pub(crate) digest: Fnv,
-}
-
-/// FNV-1a: the same on every machine, which is all that is asked of it.
-pub(crate) struct Fnv(pub(crate) u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    pub(crate) fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
+    pub(crate) digest: Digest,
 }
 
 impl Cluster {
     /// A world without machines.
     pub fn new(seed: u64) -> Self {
-        let mut sessions = ChaCha8Rng::seed_from_u64(seed);
-        let network = ChaCha8Rng::seed_from_u64(sessions.random());
         Self {
             seed,
             now: Instant::default(),
             hosts: Vec::new(),
             labels: BTreeMap::new(),
-            owners: BTreeMap::new(),
-            network: Network::new(network),
-            queue: BTreeMap::new(),
-            serial: 0,
+            owners: HashMap::new(),
+            network: Network::new(seed),
+            queue: Queue::default(),
             spins: 0,
-            sessions,
             seeds: vec!["n0".to_owned()],
             held: Vec::new(),
+            cuts: Vec::new(),
             requests: 0,
             tape: Tape::default(),
             events: 0,
@@ -122,7 +106,9 @@ impl Cluster {
         let number = u16::try_from(index + 1).expect("a simulation has fewer than 65,535 machines");
         let [high, low] = number.to_be_bytes();
         let address = SocketAddr::from((Ipv4Addr::new(10, 0, high, low), DEFAULT_PORT));
-        self.hosts.push(Host::new(label, address));
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(u64::from(number));
+        self.hosts.push(Host::new(label, address, rng));
         self.labels.insert(label.to_owned(), index);
         index
     }
@@ -137,7 +123,10 @@ impl Cluster {
         self.setup(label);
         let index = self.index(label);
         assert!(self.hosts[index].process.is_none(), "{label} runs already");
-        let (random, node_seed) = (self.sessions.random(), self.sessions.random());
+        self.start_at(index);
+    }
+
+    pub(crate) fn start_at(&mut self, index: usize) {
         let now = self.now;
         let host = &mut self.hosts[index];
         for addr in std::mem::take(&mut host.bound) {
@@ -146,7 +135,7 @@ impl Cluster {
                 self.owners.remove(&addr);
             }
         }
-        host.start(random, node_seed, now);
+        host.start(now);
         for &addr in &host.bound {
             self.owners.insert(addr, index);
         }
@@ -175,28 +164,6 @@ impl Cluster {
     pub fn move_to(&mut self, label: &str, address: &str) {
         let address = address.parse().expect("an address and a port");
         self.setup(label).addresses = vec![address];
-    }
-
-    /// Stops a process as SIGSTOP does: datagrams wait in its socket, its timers do not run.
-    pub fn freeze(&mut self, label: &str) {
-        let index = self.index(label);
-        let process = self.hosts[index].process.as_mut();
-        process.unwrap_or_else(|| panic!("{label} does not run")).frozen = Some(Waiting::default());
-    }
-
-    /// Lets a frozen process go on: first it takes what has arrived, then its timers fire.
-    pub fn thaw(&mut self, label: &str) {
-        let index = self.index(label);
-        let waiting = self.hosts[index].process.as_mut().and_then(|process| process.frozen.take());
-        let waiting = waiting.unwrap_or_else(|| panic!("{label} is not frozen"));
-        for datagram in waiting.datagrams {
-            self.feed(index, Input::Datagram { from: datagram.from, bytes: &datagram.bytes });
-        }
-        if waiting.seeds {
-            let contacts = self.resolve_seeds(index);
-            self.feed(index, Input::SeedsResolved(contacts));
-        }
-        self.feed(index, Input::Timeout);
     }
 
     /// Asks a node to leave; its process ends when the node says that it has stopped.
@@ -244,31 +211,51 @@ impl Cluster {
 
     /// Cuts these machines off from all others, both ways, besides what is cut already.
     pub fn partition(&mut self, inside: &[&str]) {
-        self.network.partition(inside);
+        let inside = self.set_of(inside);
+        self.cut(Scope::Across(inside), Effect::Lose);
     }
 
     /// Loses what goes from these machines to those; the way back stays open.
     pub fn partition_oneway(&mut self, from: &[&str], to: &[&str]) {
-        self.network.partition_oneway(from, to);
+        let (from, to) = (self.set_of(from), self.set_of(to));
+        self.cut(Scope::Between(from, to), Effect::Lose);
     }
 
     /// Cuts one machine off from all others.
     pub fn isolate(&mut self, label: &str) {
-        self.network.partition(&[label]);
+        self.partition(&[label]);
     }
 
     /// Keeps back what goes between these machines and all others, until the network is healed.
     pub fn hold(&mut self, inside: &[&str]) {
-        self.network.hold(inside);
+        let inside = self.set_of(inside);
+        self.cut(Scope::Across(inside), Effect::Clog);
     }
 
-    /// Ends all cuts and delivers what was held.
+    pub(crate) fn cut(&mut self, scope: Scope, effect: Effect) {
+        let id = self.network.push(scope, effect, None);
+        self.cuts.push(id);
+    }
+
+    pub(crate) fn set_of(&mut self, labels: &[&str]) -> NodeSet {
+        NodeSet::of(&self.numbers(labels))
+    }
+
+    /// The numbers of machines; those that are new are made.
+    pub(crate) fn numbers(&mut self, labels: &[&str]) -> Vec<usize> {
+        let mut number = |label: &&str| {
+            self.setup(label);
+            self.index(label)
+        };
+        labels.iter().map(&mut number).collect()
+    }
+
+    /// Ends all cuts and delivers what was held. Links that are bad for another reason stay bad.
     pub fn heal(&mut self) {
-        self.network.remove_cuts();
-        for datagram in std::mem::take(&mut self.held) {
-            let delay = self.network.latency();
-            self.schedule(self.now + delay, Happening::Arrive(datagram));
+        for id in std::mem::take(&mut self.cuts) {
+            self.network.remove(id);
         }
+        self.release();
     }
 
     /// Loses this part of the datagrams from now on, 0.0 to 1.0.
@@ -283,9 +270,13 @@ impl Cluster {
 
     /// Delivers a payload to a machine as if it had come from `from`, whoever has that address.
     pub fn inject(&mut self, from: SocketAddr, to: &str, bytes: &[u8]) {
-        let to = self.hosts[self.index(to)].source_for(from).expect("an address of that family");
-        let datagram = Datagram { from, to, bytes: bytes.to_vec() };
-        let delay = self.network.latency();
+        let index = self.index(to);
+        let to = self.hosts[index].source_for(from).expect("an address of that family");
+        self.inject_at(index, Datagram { from, to, bytes: bytes.to_vec() });
+    }
+
+    pub(crate) fn inject_at(&mut self, index: usize, datagram: Datagram) {
+        let delay = self.network.latency(index);
         self.schedule(self.now + delay, Happening::Arrive(datagram));
     }
 
@@ -304,7 +295,7 @@ impl Cluster {
         self.process_is(index, how);
     }
 
-    fn process_is(&mut self, index: usize, state: ProcessState) {
+    pub(crate) fn process_is(&mut self, index: usize, state: ProcessState) {
         if let Some(recorder) = &mut self.recorder {
             recorder.process(index, state, self.now);
         }

@@ -2,23 +2,31 @@
 //!
 //! It knows nothing of tests; what they do to a cluster is in `cluster`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use chisme_proto::{Contact, Input, Instant, Output, StopReason};
 
 use crate::cluster::Cluster;
 use crate::dissect;
+use crate::host::Host;
 use crate::millis;
-use crate::network::{Datagram, Fate};
+use crate::network::{Datagram, Fate, Journey, NOBODY};
 use crate::outcome::ProcessState;
 use crate::panics;
+use crate::record::concerns;
 
 /// How long a look-up of the seeds takes.
 const LOOKUP_TIME: Duration = millis(5);
 
 /// A node whose timer is due this often without time passing is spinning.
 const SPIN_LIMIT: u32 = 1_000;
+
+/// Between what has arrived and a timer that is due, a busy process reads for at most so long.
+const READING_FIRST: Duration = millis(5);
+
+/// The most datagrams that clogged links keep back; what is beyond is lost.
+const MAX_HELD: usize = 1 << 20;
 
 /// How many happenings pass between two looks at the flag that stops a run.
 const LOOK_AT_STOP: u64 = 256;
@@ -27,7 +35,22 @@ const LOOK_AT_STOP: u64 = 256;
 pub(crate) enum Happening {
     Arrive(Datagram),
     Wake(usize),
-    SeedsResolved { host: usize, run: u64 },
+    /// A process that was busy reads on.
+    Read {
+        host: usize,
+        run: u64,
+    },
+    SeedsResolved {
+        host: usize,
+        run: u64,
+    },
+}
+
+/// A datagram that a clogged link keeps back, and the machines at its ends.
+pub(crate) struct Held {
+    from: usize,
+    to: usize,
+    datagram: Datagram,
 }
 
 impl Cluster {
@@ -38,12 +61,7 @@ impl Cluster {
     }
 
     pub(crate) fn run_to(&mut self, end: Instant) {
-        while let Some(entry) = self.queue.first_entry() {
-            let at = entry.key().0;
-            if at > end {
-                break;
-            }
-            let happening = entry.remove();
+        while let Some((at, happening)) = self.queue.pop_until(end) {
             self.events += 1;
             if self.events.is_multiple_of(LOOK_AT_STOP) {
                 self.stop_if_asked();
@@ -61,6 +79,7 @@ impl Cluster {
         match happening {
             Happening::Arrive(datagram) => self.arrive(datagram),
             Happening::Wake(index) => self.wake(index),
+            Happening::Read { host, run } => self.read(host, run),
             Happening::SeedsResolved { host, run } => self.seeds_resolved(host, run),
         }
     }
@@ -69,9 +88,10 @@ impl Cluster {
         let contacts = self.resolve_seeds(index);
         let host = &mut self.hosts[index];
         let Some(process) = host.process.as_mut().filter(|_| host.run == run) else { return };
-        match &mut process.frozen {
-            Some(waiting) => waiting.seeds = true,
-            None => self.feed(index, Input::SeedsResolved(contacts)),
+        if process.frozen > 0 {
+            process.seeds_came = true;
+        } else {
+            self.feed(index, Input::SeedsResolved(contacts));
         }
     }
 
@@ -80,9 +100,56 @@ impl Cluster {
             self.tape.astray.push(datagram);
             return;
         };
-        let Some(process) = &mut self.hosts[index].process else { return };
-        if let Some(Datagram { from, bytes, .. }) = process.set_aside(datagram) {
-            self.feed(index, Input::Datagram { from, bytes: &bytes });
+        match self.hosts[index].set_aside(datagram, self.now) {
+            Some(datagram) => self.handle(index, &datagram),
+            None => self.read_later(index),
+        }
+    }
+
+    fn handle(&mut self, index: usize, datagram: &Datagram) {
+        let host = &mut self.hosts[index];
+        let busy = host.per_datagram;
+        if let Some(process) = host.process.as_mut().filter(|_| !busy.is_zero()) {
+            process.busy_until = self.now + busy;
+        }
+        self.feed(index, Input::Datagram { from: datagram.from, bytes: &datagram.bytes });
+    }
+
+    /// Lets a process that can read go on when it is done with what it has at hand.
+    pub(crate) fn read_later(&mut self, index: usize) {
+        let host = &mut self.hosts[index];
+        let run = host.run;
+        let Some(process) = &mut host.process else { return };
+        if process.reads() && !process.will_read && !process.inbox.is_empty() {
+            process.will_read = true;
+            let at = process.busy_until.max(self.now);
+            self.schedule(at, Happening::Read { host: index, run });
+        }
+    }
+
+    fn read(&mut self, index: usize, run: u64) {
+        let host = &mut self.hosts[index];
+        let Some(process) = host.process.as_mut().filter(|_| host.run == run) else { return };
+        process.will_read = false;
+        if process.busy_until <= self.now {
+            self.read_now(index);
+        }
+        self.read_later(index);
+    }
+
+    /// Reads what waits until the process is busy with it.
+    pub(crate) fn read_now(&mut self, index: usize) {
+        let now = self.now;
+        let next = |host: &mut Host| {
+            let process = host.process.as_mut()?;
+            if process.reads() && process.busy_until <= now {
+                process.inbox.pop_front()
+            } else {
+                None
+            }
+        };
+        while let Some(datagram) = next(&mut self.hosts[index]) {
+            self.handle(index, &datagram);
         }
     }
 
@@ -91,10 +158,17 @@ impl Cluster {
         let host = &mut self.hosts[index];
         let Some(process) = &mut host.process else { return };
         // An entry that was replaced by another, or a process that was replaced, is not due.
-        if process.frozen.is_some() || process.wake != Some(now) {
+        if process.frozen > 0 || process.wake != Some(now) {
             return;
         }
         process.wake = None;
+        let due = process.node.poll_timeout().map(|at| host.clock.when(at));
+        if process.busy_until > now && due.is_some_and(|due| now < due + READING_FIRST) {
+            let at = process.busy_until;
+            process.wake = Some(at);
+            self.schedule(at, Happening::Wake(index));
+            return;
+        }
         if self.spins >= SPIN_LIMIT {
             self.fail(&format!("{}: a timer is always due at once", self.hosts[index].label));
         }
@@ -111,32 +185,45 @@ impl Cluster {
     /// One input, then all outputs, then the next timer.
     pub(crate) fn feed(&mut self, index: usize, input: Input<'_>) {
         let before = self.before_input(index, &input);
-        if let Some(process) = &mut self.hosts[index].process {
-            panics::node(|| process.node.handle_input(input, self.now));
+        let host = &mut self.hosts[index];
+        if let Some(process) = &mut host.process {
+            let local = host.clock.local(self.now);
+            panics::node(|| process.node.handle_input(input, local));
             self.after_input(index, before);
             self.drain(index);
         }
     }
 
     pub(crate) fn drain(&mut self, index: usize) {
-        let mut changed = false;
+        let mut changed = Vec::new();
         while let Some(process) = &mut self.hosts[index].process {
             let Some(output) = panics::node(|| process.node.poll_output()) else { break };
-            changed |= matches!(output, Output::Event(_));
+            if let Output::Event(event) = &output
+                && let Some(name) = concerns(event)
+            {
+                changed.push(name.clone());
+            }
             self.carry_out(index, output);
         }
-        let Some(process) = &mut self.hosts[index].process else { return };
-        let wake = panics::node(|| process.node.poll_timeout()).map(|at| at.max(self.now));
+        self.set_alarm(index);
+        for name in changed {
+            self.check_member(index, &name);
+        }
+        self.check_bounds(index);
+    }
+
+    /// Sees to it that the next timer of a process is in the queue.
+    pub(crate) fn set_alarm(&mut self, index: usize) {
+        let host = &mut self.hosts[index];
+        let Some(process) = &mut host.process else { return };
+        let due = panics::node(|| process.node.poll_timeout());
+        let wake = due.map(|at| host.clock.when(at).max(self.now));
         if process.wake != wake {
             process.wake = wake;
             if let Some(at) = wake {
                 self.schedule(at, Happening::Wake(index));
             }
         }
-        if changed {
-            self.check_snapshot(index);
-        }
-        self.check_bounds(index);
     }
 
     fn carry_out(&mut self, index: usize, output: Output) {
@@ -183,28 +270,50 @@ impl Cluster {
         }
         self.check_rate(index);
         self.tape.sent += 1;
-        self.tape.digest.write(&self.now.as_nanos().to_be_bytes());
-        self.tape.digest.write(to.to_string().as_bytes());
-        self.tape.digest.write(&bytes);
+        let digest = &mut self.tape.digest;
+        digest.number(self.now.as_nanos());
+        match to.ip() {
+            IpAddr::V4(ip) => digest.number(u64::from(ip.to_bits()) << 16 | u64::from(to.port())),
+            IpAddr::V6(ip) => {
+                digest.bytes(&ip.octets());
+                digest.number(u64::from(to.port()));
+            }
+        }
+        digest.bytes(&bytes);
         let datagram = Datagram { from, to, bytes };
         if self.tape.recording {
             self.tape.datagrams.push(datagram.clone());
         }
-        let receiver = self.owners.get(&to).map_or("", |&owner| &self.hosts[owner].label);
-        match self.network.fate(&self.hosts[index].label, receiver) {
+        let receiver = self.owners.get(&to).copied().unwrap_or(NOBODY);
+        match self.network.fate(index, receiver, datagram.bytes.len(), self.now) {
             Fate::Lost => {}
-            Fate::Held => self.held.push(datagram),
-            Fate::Arrives(first, second) => {
-                if let Some(second) = second {
-                    self.schedule(self.now + second, Happening::Arrive(datagram.clone()));
-                }
-                self.schedule(self.now + first, Happening::Arrive(datagram));
+            Fate::Held if self.held.len() >= MAX_HELD => {}
+            Fate::Held => self.held.push(Held { from: index, to: receiver, datagram }),
+            Fate::Arrives(journey) => self.deliver(datagram, &journey),
+        }
+    }
+
+    fn deliver(&mut self, mut datagram: Datagram, journey: &Journey) {
+        journey.damage.inflict(&mut datagram.bytes);
+        for late in [journey.again, journey.replayed].into_iter().flatten() {
+            self.schedule(self.now + late, Happening::Arrive(datagram.clone()));
+        }
+        self.schedule(self.now + journey.after, Happening::Arrive(datagram));
+    }
+
+    /// Lets go of what nothing keeps back any more, in the order in which it was sent.
+    pub(crate) fn release(&mut self) {
+        for held in std::mem::take(&mut self.held) {
+            if self.network.is_clogged(held.from, held.to, self.now) {
+                self.held.push(held);
+                continue;
             }
+            let delay = self.network.latency(held.to);
+            self.schedule(self.now + delay, Happening::Arrive(held.datagram));
         }
     }
 
     pub(crate) fn schedule(&mut self, at: Instant, happening: Happening) {
-        self.serial += 1;
-        self.queue.insert((at, self.serial), happening);
+        self.queue.push(at, happening);
     }
 }

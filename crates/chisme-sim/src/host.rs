@@ -4,12 +4,17 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use chisme_proto::{
     ClusterName, Config, Cookie, Detector, Endpoints, Identity, Instant, KeyRing, Node, NodeName,
     SeedCadence, Session, StretchedCookie, VersionRange,
 };
 
+use rand::RngExt;
+use rand::rngs::ChaCha8Rng;
+
+use crate::clock::Clock;
 use crate::network::Datagram;
 use crate::panics;
 use crate::record::Record;
@@ -17,8 +22,8 @@ use crate::record::Record;
 /// The unix time, in milliseconds, at which every simulation starts: 20 November 2026.
 const EPOCH_MILLIS: i64 = 1_795_132_800_000;
 
-/// Datagrams that wait for a frozen process, as in a socket's buffer; what is beyond is lost.
-const SOCKET_BUFFER: usize = 2_000;
+/// Datagrams that wait in a socket until they are read; what is beyond is lost.
+pub(crate) const SOCKET_BUFFER: usize = 2_000;
 
 /// How the node of a machine is configured, from its next start on.
 #[derive(Clone, Debug)]
@@ -83,10 +88,9 @@ impl Setup {
         config
     }
 
-    /// The identity of a process that starts at `now`.
-    fn identity(&self, now: Instant, random: u32) -> Identity {
-        let millis = i64::try_from(now.as_nanos() / 1_000_000).unwrap_or(i64::MAX);
-        let wall = EPOCH_MILLIS.saturating_add(millis).saturating_add(self.clock_offset * 1_000);
+    /// The identity of a process that starts at this unix time.
+    fn identity(&self, unix_millis: i64, random: u32) -> Identity {
+        let wall = unix_millis.saturating_add(self.clock_offset.saturating_mul(1_000));
         let mut endpoints = Endpoints::default();
         for &addr in self.advertised.as_ref().unwrap_or(&self.addresses) {
             endpoints.set(addr);
@@ -107,6 +111,15 @@ pub(crate) struct Host {
     pub(crate) run: u64,
     /// Of the present process, or of the last one.
     pub(crate) record: Record,
+    pub(crate) clock: Clock,
+    /// How many datagrams its socket holds.
+    pub(crate) socket_buffer: usize,
+    /// How long it takes to handle one.
+    pub(crate) per_datagram: Duration,
+    /// How many its socket had no room for.
+    pub(crate) overflowed: u64,
+    /// Its own chance: what others draw does not change it.
+    rng: ChaCha8Rng,
 }
 
 /// A running node.
@@ -114,20 +127,21 @@ pub(crate) struct Process {
     pub(crate) node: Node,
     /// When its next timer is due in the cluster's queue.
     pub(crate) wake: Option<Instant>,
-    /// Set while it is stopped by SIGSTOP.
-    pub(crate) frozen: Option<Waiting>,
-}
-
-/// What waits for a frozen process.
-#[derive(Default)]
-pub(crate) struct Waiting {
-    pub(crate) datagrams: VecDeque<Datagram>,
-    /// Whether the answer to a look-up of its seeds has come.
-    pub(crate) seeds: bool,
+    /// How often it is stopped as by SIGSTOP, and how often its reading; it goes on at zero.
+    pub(crate) frozen: u32,
+    pub(crate) stalled: u32,
+    /// What waits in its socket.
+    pub(crate) inbox: VecDeque<Datagram>,
+    /// It handles a datagram until then.
+    pub(crate) busy_until: Instant,
+    /// Whether the queue holds the moment when it reads again.
+    pub(crate) will_read: bool,
+    /// Whether the answer to a look-up of its seeds came while it was frozen.
+    pub(crate) seeds_came: bool,
 }
 
 impl Host {
-    pub(crate) fn new(label: &str, address: SocketAddr) -> Self {
+    pub(crate) fn new(label: &str, address: SocketAddr, rng: ChaCha8Rng) -> Self {
         Self {
             label: label.to_owned(),
             setup: Setup::new(label, address),
@@ -135,17 +149,33 @@ impl Host {
             process: None,
             run: 0,
             record: Record::default(),
+            clock: Clock::default(),
+            socket_buffer: SOCKET_BUFFER,
+            per_datagram: Duration::ZERO,
+            overflowed: 0,
+            rng,
         }
     }
 
     /// Starts a new process in place of the one that may run.
-    pub(crate) fn start(&mut self, random: u32, node_seed: [u8; 32], now: Instant) {
-        let identity = self.setup.identity(now, random);
-        let config = self.setup.config();
-        let node = panics::node(|| Node::new(config, identity, node_seed, now))
+    pub(crate) fn start(&mut self, now: Instant) {
+        let unix_millis = self.clock.unix_millis(now, EPOCH_MILLIS);
+        let identity = self.setup.identity(unix_millis, self.rng.random());
+        let local = self.clock.local(now);
+        let (config, seed) = (self.setup.config(), self.rng.random());
+        let node = panics::node(|| Node::new(config, identity, seed, local))
             .unwrap_or_else(|error| panic!("{}: {error}", self.label));
         self.bound = self.setup.addresses.clone();
-        self.process = Some(Process { node, wake: None, frozen: None });
+        self.process = Some(Process {
+            node,
+            wake: None,
+            frozen: 0,
+            stalled: 0,
+            inbox: VecDeque::new(),
+            busy_until: now,
+            will_read: false,
+            seeds_came: false,
+        });
         self.run += 1;
         self.record = Record::default();
     }
@@ -158,22 +188,36 @@ impl Host {
     }
 
     pub(crate) fn is_frozen(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| process.frozen.is_some())
+        self.process.as_ref().is_some_and(|process| process.frozen > 0)
     }
 
     /// The address from which it sends to `to`, if its socket reaches that family.
     pub(crate) fn source_for(&self, to: SocketAddr) -> Option<SocketAddr> {
         self.bound.iter().copied().find(|addr| addr.is_ipv4() == to.is_ipv4())
     }
+
+    /// Puts a datagram aside if the process cannot read it now; gives it back if it can.
+    pub(crate) fn set_aside(&mut self, datagram: Datagram, now: Instant) -> Option<Datagram> {
+        let process = self.process.as_mut()?;
+        if process.reads_at_once(now) {
+            return Some(datagram);
+        }
+        if process.inbox.len() < self.socket_buffer {
+            process.inbox.push_back(datagram);
+        } else {
+            self.overflowed += 1;
+        }
+        None
+    }
 }
 
 impl Process {
-    /// Puts a datagram aside if the process is frozen; gives it back if it runs.
-    pub(crate) fn set_aside(&mut self, datagram: Datagram) -> Option<Datagram> {
-        let Some(waiting) = &mut self.frozen else { return Some(datagram) };
-        if waiting.datagrams.len() < SOCKET_BUFFER {
-            waiting.datagrams.push_back(datagram);
-        }
-        None
+    /// Whether nothing keeps it from reading at all.
+    pub(crate) const fn reads(&self) -> bool {
+        self.frozen == 0 && self.stalled == 0
+    }
+
+    fn reads_at_once(&self, now: Instant) -> bool {
+        self.reads() && self.inbox.is_empty() && self.busy_until <= now
     }
 }

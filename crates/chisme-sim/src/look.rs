@@ -150,7 +150,7 @@ impl Cluster {
 
     /// A hash of everything that was sent, with its times and destinations.
     pub const fn digest(&self) -> u64 {
-        self.tape.digest.0
+        self.tape.digest.value()
     }
 
     /// Whether every running node sees every other running one, in its present session, and nobody
@@ -171,7 +171,11 @@ impl Cluster {
             .map(|(_, node)| node.local())
             .map(|local| (local.name, local.session))
             .collect();
-        running().filter(|(host, _)| !host.is_frozen()).find_map(|(host, node)| {
+        // Whoever counts wrong is wrong, and counting is cheap.
+        let awake = || running().filter(|(host, _)| !host.is_frozen());
+        let miscounts = awake().find(|(host, _)| host.record.view.up() + 1 != all.len());
+        let suspects = miscounts.is_none().then(awake).into_iter().flatten();
+        miscounts.into_iter().chain(suspects).find_map(|(host, node)| {
             let mut seen: BTreeMap<NodeName, Session> = node
                 .members()
                 .into_iter()
@@ -281,6 +285,15 @@ impl Cluster {
         if let Some(process) = &host.process
             && let Err(difference) = host.record.view.compare(&process.node.members())
         {
+            self.fail(&format!("{}: {difference}", host.label));
+        }
+    }
+
+    pub(crate) fn check_member(&self, index: usize, name: &NodeName) {
+        let host = &self.hosts[index];
+        let Some(process) = &host.process else { return };
+        let held = process.node.member(name);
+        if let Err(difference) = host.record.view.compare_one(name, held.as_ref()) {
             self.fail(&format!("{}: {difference}", host.label));
         }
     }

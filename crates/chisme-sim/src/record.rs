@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use chisme_proto::{ContactReport, Event, Instant, NodeName, NodeStatus, RequestId, StopReason};
+use chisme_proto::{
+    ContactReport, Event, Instant, MemberView, NodeName, NodeStatus, RequestId, StopReason,
+};
 
 use crate::view::View;
 
@@ -24,16 +26,24 @@ pub struct Record {
 
 /// A change of membership in two words: `up n1`, `down n2`; none for events of another kind.
 pub fn describe(event: &Event) -> Option<String> {
-    let (verb, member) = match event {
-        Event::Up(member) => ("up", member),
-        Event::Suspect(member) => ("suspect", member),
-        Event::Recovered(member) => ("recovered", member),
-        Event::Down(member) => ("down", member),
-        Event::Left(member) => ("left", member),
-        Event::Updated(member) => ("updated", member),
-        _ => return None,
-    };
-    Some(format!("{verb} {}", label(&member.name)))
+    change(event).map(|(verb, member)| format!("{verb} {}", label(&member.name)))
+}
+
+/// The member whose state an event is about.
+pub(crate) fn concerns(event: &Event) -> Option<&NodeName> {
+    change(event).map(|(_, member)| &member.name)
+}
+
+fn change(event: &Event) -> Option<(&'static str, &MemberView)> {
+    match event {
+        Event::Up(member) => Some(("up", member)),
+        Event::Suspect(member) => Some(("suspect", member)),
+        Event::Recovered(member) => Some(("recovered", member)),
+        Event::Down(member) => Some(("down", member)),
+        Event::Left(member) => Some(("left", member)),
+        Event::Updated(member) => Some(("updated", member)),
+        _ => None,
+    }
 }
 
 /// The label of a node: its name without the host that all machines of the simulation share.

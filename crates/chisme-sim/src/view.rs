@@ -11,6 +11,7 @@ use chisme_proto::{Event, MemberState, MemberView, NodeName, Session};
 #[derive(Debug, Default)]
 pub(crate) struct View {
     members: BTreeMap<NodeName, Believed>,
+    up: usize,
 }
 
 #[derive(Debug)]
@@ -56,9 +57,33 @@ impl View {
         if !same_process && !matches!(event, Event::Up(_)) {
             return Err(format!("{event:?} is about another session than its Up: {before:?}"));
         }
+        self.up = self.up + usize::from(next.is_up())
+            - usize::from(before.is_some_and(|known| known.state.is_up()));
         let believed = Believed { state: next, session: member.session };
         self.members.insert(member.name.clone(), believed);
         Ok(())
+    }
+
+    /// How many are up by events.
+    pub(crate) const fn up(&self) -> usize {
+        self.up
+    }
+
+    /// Holds what the node itself says of one member against what the events said. For after each
+    /// change, where [`compare`](Self::compare) takes too long.
+    pub(crate) fn compare_one(
+        &self,
+        name: &NodeName,
+        held: Option<&MemberView>,
+    ) -> Result<(), String> {
+        let said = self.members.get(name).filter(|known| known.state.is_up());
+        let said = said.map(|known| (known.state, known.session));
+        let held = held.filter(|member| member.state.is_up());
+        let held = held.map(|member| (member.state, member.session));
+        if said == held {
+            return Ok(());
+        }
+        Err(format!("snapshot and events differ: {name}: {said:?} by events, {held:?} held"))
     }
 
     /// Holds the node's own snapshot against what the events said.
@@ -160,5 +185,11 @@ pub(crate) mod tests {
         assert!(view.compare(&[member(MemberState::Alive, 1)]).is_ok());
         assert!(view.compare(&[member(MemberState::Suspect, 1)]).is_err());
         assert!(view.compare(&[]).is_err());
+        let (alive, down) = (member(MemberState::Alive, 1), member(MemberState::Down, 1));
+        let name = alive.name.clone();
+        assert_eq!(view.up(), 1);
+        assert!(view.compare_one(&name, Some(&alive)).is_ok());
+        assert!(view.compare_one(&name, Some(&down)).is_err());
+        assert!(view.compare_one(&name, None).is_err());
     }
 }

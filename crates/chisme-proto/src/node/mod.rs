@@ -283,6 +283,11 @@ impl Node {
         self.table.iter().filter_map(|entry| entry.shown.clone()).collect()
     }
 
+    /// One other member, if it has been up.
+    pub fn member(&self, name: &NodeName) -> Option<MemberView> {
+        self.table.find(NameHash::of(name)).and_then(|entry| entry.shown.clone())
+    }
+
     /// Counters and sizes.
     pub fn status(&self) -> NodeStatus {
         NodeStatus {
