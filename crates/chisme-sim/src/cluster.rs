@@ -17,6 +17,7 @@ use crate::network::{Datagram, Effect, Network, NodeSet, RuleId, Scope};
 use crate::outcome::ProcessState;
 use crate::queue::Queue;
 use crate::replay;
+use crate::run::Keep;
 use crate::story::Recorder;
 use crate::trace::Trace;
 
@@ -35,6 +36,8 @@ pub struct Cluster {
     pub(crate) queue: Queue<Happening>,
     pub(crate) spins: u32,
     pub(crate) seeds: Vec<String>,
+    /// How many machines have moved to addresses of their own.
+    pub(crate) moves: u16,
     /// What clogged links keep back.
     pub(crate) held: Vec<Held>,
     /// The rules that `partition` and `hold` made, until `heal`.
@@ -74,6 +77,7 @@ impl Cluster {
             queue: Queue::default(),
             spins: 0,
             seeds: vec!["n0".to_owned()],
+            moves: 0,
             held: Vec::new(),
             cuts: Vec::new(),
             requests: 0,
@@ -281,8 +285,8 @@ impl Cluster {
     }
 
     /// Writes down from now on who sees whom how, which processes run, and what is sent.
-    pub(crate) fn write_down(&mut self) {
-        self.recorder = Some(Box::default());
+    pub(crate) fn write_down(&mut self, keep: &Keep) {
+        self.recorder = Some(Box::new(Recorder::new(keep)));
     }
 
     pub(crate) fn into_recorder(mut self) -> Recorder {

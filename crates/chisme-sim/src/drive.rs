@@ -5,7 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use chisme_proto::{Contact, Input, Instant, Output, StopReason};
+use chisme_proto::{Input, Instant, Output, StopReason};
 
 use crate::cluster::Cluster;
 use crate::dissect;
@@ -175,13 +175,6 @@ impl Cluster {
         self.feed(index, Input::Timeout);
     }
 
-    pub(crate) fn resolve_seeds(&self, host: usize) -> Vec<Contact> {
-        let labels = self.hosts[host].setup.seeds.as_ref().unwrap_or(&self.seeds);
-        let hosts = labels.iter().filter_map(|label| self.labels.get(label));
-        let addresses = hosts.flat_map(|&index| self.hosts[index].setup.addresses.clone());
-        addresses.map(|addr| Contact { addr, expect: None }).collect()
-    }
-
     /// One input, then all outputs, then the next timer.
     pub(crate) fn feed(&mut self, index: usize, input: Input<'_>) {
         let before = self.before_input(index, &input);
@@ -266,7 +259,7 @@ impl Cluster {
     fn transmit(&mut self, index: usize, to: SocketAddr, bytes: Vec<u8>) {
         let Some(from) = self.hosts[index].source_for(to) else { return };
         if let Some(recorder) = &mut self.recorder {
-            recorder.sent(dissect::kind(&bytes), bytes.len());
+            recorder.sent(dissect::kind(&bytes), bytes.len(), self.now);
         }
         self.check_rate(index);
         self.tape.sent += 1;
@@ -285,7 +278,17 @@ impl Cluster {
             self.tape.datagrams.push(datagram.clone());
         }
         let receiver = self.owners.get(&to).copied().unwrap_or(NOBODY);
-        match self.network.fate(index, receiver, datagram.bytes.len(), self.now) {
+        let fate = self.network.fate(index, receiver, datagram.bytes.len(), self.now);
+        if let Some(recorder) = &mut self.recorder
+            && recorder.wants_datagrams(self.now)
+        {
+            let arrives = match &fate {
+                Fate::Arrives(journey) => Some(journey.after),
+                Fate::Lost | Fate::Held => None,
+            };
+            recorder.flight((index, receiver), &datagram, self.now, arrives);
+        }
+        match fate {
             Fate::Lost => {}
             Fate::Held if self.held.len() >= MAX_HELD => {}
             Fate::Held => self.held.push(Held { from: index, to: receiver, datagram }),

@@ -15,12 +15,13 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
 use crate::clock::Clock;
+use crate::dns::Lie;
 use crate::network::Datagram;
 use crate::panics;
 use crate::record::Record;
 
 /// The unix time, in milliseconds, at which every simulation starts: 20 November 2026.
-const EPOCH_MILLIS: i64 = 1_795_132_800_000;
+pub(crate) const EPOCH_MILLIS: i64 = 1_795_132_800_000;
 
 /// Datagrams that wait in a socket until they are read; what is beyond is lost.
 pub(crate) const SOCKET_BUFFER: usize = 2_000;
@@ -118,6 +119,10 @@ pub(crate) struct Host {
     pub(crate) per_datagram: Duration,
     /// How many its socket had no room for.
     pub(crate) overflowed: u64,
+    /// What DNS says to it, if that is not the truth.
+    pub(crate) lie: Option<Lie>,
+    /// The last good answer of DNS to its process.
+    pub(crate) good_seeds: Vec<SocketAddr>,
     /// Its own chance: what others draw does not change it.
     rng: ChaCha8Rng,
 }
@@ -153,6 +158,8 @@ impl Host {
             socket_buffer: SOCKET_BUFFER,
             per_datagram: Duration::ZERO,
             overflowed: 0,
+            lie: None,
+            good_seeds: Vec::new(),
             rng,
         }
     }
@@ -177,6 +184,7 @@ impl Host {
             seeds_came: false,
         });
         self.run += 1;
+        self.good_seeds.clear();
         self.record = Record::default();
     }
 

@@ -99,6 +99,7 @@
 //! `liveness` and `expect` judge it, `outcome` is what is told. `story` is what reports draw, by
 //! `dissect`. `sweep` runs many, `trace` one twice, `shrink` ever smaller ones, `swarm` any.
 
+mod attack;
 mod bounds;
 mod builder;
 mod check;
@@ -107,8 +108,10 @@ mod cluster;
 mod digest;
 pub mod dissect;
 mod disturbance;
+mod dns;
 mod drive;
 mod expect;
+mod fault;
 mod host;
 mod liveness;
 mod log;

@@ -10,12 +10,13 @@ use rand::rngs::ChaCha8Rng;
 
 use crate::check::Watch;
 use crate::cluster::Cluster;
-use crate::disturbance::{Disturbance, DisturbanceId};
 use crate::expect;
+use crate::fault::Faults;
 use crate::log::Errors;
-use crate::outcome::{Figures, Outcome, Story, Traffic, Verdict};
+use crate::network::{Effect, NodeSet, Scope};
+use crate::outcome::{Figures, Outcome, Traffic, Verdict};
 use crate::panics::{self, Cause};
-use crate::scenario::{Cut, DetectorMode, Fault, Group, Scenario, TimedFault};
+use crate::scenario::{DetectorMode, Fault, Group, Link, Scenario, TimedFault};
 use crate::story::seconds;
 use crate::trace::Trace;
 
@@ -72,7 +73,7 @@ pub(crate) fn run_with(
     mut company: Company<'_>,
 ) -> Option<Outcome> {
     let here = scenario.at(point);
-    let mut run = Run::new(here.as_ref().unwrap_or(scenario), seed, &mut company);
+    let mut run = Run::new(here.as_ref().unwrap_or(scenario), seed, keep, &mut company);
     if let Err(error) = &here {
         run.found(Verdict::Harness(error.to_string()));
         return Some(run.into_outcome(point, keep));
@@ -105,19 +106,14 @@ struct Run<'a> {
     faults_ended_at: f64,
     /// Whether it came to the end of its faults.
     disturbed: bool,
-    cuts: Vec<Option<DisturbanceId>>,
-}
-
-/// Something that a fault does at one moment.
-enum Step<'a> {
-    Begin(&'a TimedFault),
-    End(&'a TimedFault),
+    /// None only while they play, and if what plays them has panicked.
+    faults: Option<Faults<'a>>,
 }
 
 impl<'a> Run<'a> {
-    fn new(scenario: &'a Scenario, seed: u64, company: &mut Company<'_>) -> Self {
+    fn new(scenario: &'a Scenario, seed: u64, keep: &Keep, company: &mut Company<'_>) -> Self {
         let mut cluster = Cluster::new(seed);
-        cluster.write_down();
+        cluster.write_down(keep);
         cluster.watch = Some(Box::new(Watch::among(scenario.nodes.count, company.stop.take())));
         cluster.trace = company.trace.as_mut().map(|trace| Box::new(std::mem::take(*trace)));
         Self {
@@ -130,7 +126,7 @@ impl<'a> Run<'a> {
             formed_at: None,
             faults_ended_at: 0.0,
             disturbed: false,
-            cuts: Vec::new(),
+            faults: Some(Faults::new(scenario, seed)),
         }
     }
 
@@ -155,9 +151,7 @@ impl<'a> Run<'a> {
         }
         #[cfg(not(test))]
         let _ = company;
-        if let Err(verdict) = self.disturb() {
-            return self.found(verdict);
-        }
+        self.disturb();
         self.disturbed = true;
         if let Err(verdict) = self.converge() {
             self.found(verdict);
@@ -168,9 +162,25 @@ impl<'a> Run<'a> {
     fn form(&mut self) {
         let nodes = &self.scenario.nodes;
         let count = u32::try_from(nodes.count).unwrap_or(u32::MAX);
+        if self.scenario.network != Link::default() {
+            let effect = Effect::Impair(self.scenario.network.clone());
+            self.cluster.rule(Scope::Between(NodeSet::all(), NodeSet::all()), effect, None);
+        }
+        let machines = self.faults.as_ref().map_or(nodes.count, Faults::machines);
+        for n in 0..machines {
+            // Those that exist only for a fault start with it.
+            let label =
+                if n < nodes.count { format!("n{n}") } else { format!("x{}", n - nodes.count) };
+            self.scenario.config.apply(self.cluster.setup(&label));
+        }
+        if self.faults.as_ref().is_some_and(Faults::need_recordings) {
+            self.cluster.record_datagrams();
+        }
         for n in 0..count {
             self.cluster.start(&format!("n{n}"));
-            self.cluster.run_for(nodes.spread / count);
+            // Not `run_for`: with each start it would hold every snapshot against every event.
+            let next = self.cluster.now() + nodes.spread / count;
+            self.cluster.run_to(next);
         }
         let started = seconds(self.cluster.now());
         if !nodes.formed_within.is_zero()
@@ -182,68 +192,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn disturb(&mut self) -> Result<(), Verdict> {
-        let begin = self.cluster.now();
-        let mut steps: Vec<(Duration, Step<'a>)> = Vec::new();
-        for fault in &self.scenario.faults {
-            steps.push((fault.at, Step::Begin(fault)));
-            if let Some(lasts) = fault.lasts {
-                steps.push((fault.at + lasts, Step::End(fault)));
-            }
-        }
-        steps.sort_by_key(|(at, _)| *at);
-        for (at, step) in steps {
-            let wait = (begin + at).saturating_since(self.cluster.now());
-            self.cluster.run_for(wait);
-            self.step(&step)?;
-        }
+    fn disturb(&mut self) {
+        let Some(mut faults) = self.faults.take() else { return };
+        faults.play(&mut self.cluster);
         self.faults_ended_at = seconds(self.cluster.now());
-        Ok(())
-    }
-
-    fn step(&mut self, step: &Step<'_>) -> Result<(), Verdict> {
-        match step {
-            Step::Begin(fault) => self.begin(&fault.fault),
-            Step::End(fault) => self.end(&fault.fault),
-        }
-    }
-
-    fn begin(&mut self, fault: &Fault) -> Result<(), Verdict> {
-        match fault {
-            Fault::Cut(Cut::Off(group)) => {
-                let labels = self.labels(group);
-                let inside =
-                    labels.iter().map(|label| self.cluster.index(label)).collect::<Vec<_>>();
-                let outside =
-                    (0..self.scenario.nodes.count).filter(|n| !inside.contains(n)).collect();
-                let apart = Disturbance::Apart { from: inside, to: outside };
-                self.cuts.push(self.cluster.disturb(apart));
-                self.cluster.partition(&labels.iter().map(String::as_str).collect::<Vec<_>>());
-            }
-            Fault::Crash { nodes } => {
-                for label in self.labels(nodes) {
-                    self.cluster.crash(&label);
-                }
-            }
-            other => return Err(Verdict::Harness(format!("not built yet: {other:?}"))),
-        }
-        Ok(())
-    }
-
-    fn end(&mut self, fault: &Fault) -> Result<(), Verdict> {
-        match fault {
-            Fault::Cut(_) => {
-                self.cluster.heal();
-                self.cuts.drain(..).for_each(|cut| self.cluster.calm(cut));
-            }
-            Fault::Crash { nodes } => {
-                for label in self.labels(nodes) {
-                    self.cluster.start(&label);
-                }
-            }
-            other => return Err(Verdict::Harness(format!("not built yet: {other:?}"))),
-        }
-        Ok(())
+        self.faults = Some(faults);
     }
 
     /// After the faults every view becomes right, and stays so.
@@ -338,6 +291,12 @@ impl<'a> Run<'a> {
     }
 
     fn into_outcome(mut self, point: &BTreeMap<String, toml::Value>, keep: &Keep) -> Outcome {
+        let mut ribbons = Vec::new();
+        if let Some(faults) = &mut self.faults {
+            let (marks, drawn) = faults.told(&mut self.cluster);
+            self.marks.extend(marks);
+            ribbons = drawn;
+        }
         self.tally();
         self.messages();
         self.judge_marks();
@@ -356,14 +315,12 @@ impl<'a> Run<'a> {
         if self.disturbed {
             verdict = verdict.worse(expect::verdict(&expectations));
         }
-        let story = keep.story.then(|| Story {
-            nodes: (0..scenario.nodes.count).map(|n| format!("n{n}")).collect(),
-            seconds: virtual_seconds,
-            formed_at: self.formed_at,
-            faults_ended_at: self.faults_ended_at,
-            changes: recorder.changes,
-            processes: recorder.processes,
-            ..Story::default()
+        let story = keep.story.then(|| {
+            let mut story = recorder.into_story(scenario.nodes.count, virtual_seconds);
+            story.formed_at = self.formed_at;
+            story.faults_ended_at = self.faults_ended_at;
+            story.faults = ribbons;
+            story
         });
         Outcome {
             scenario: scenario.name.clone(),

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::cluster::{Cluster, Fnv};
+use crate::cluster::Cluster;
+use crate::digest::Digest;
 use crate::dissect;
 use crate::drive::Happening;
 use crate::outcome::{Outcome, Verdict};
@@ -145,6 +146,12 @@ impl Cluster {
                     .listens()
                     .then(|| Words::Other(format!("timer of {}", self.hosts[*host].label))),
             ),
+            Happening::Read { host, .. } => (
+                4,
+                trace
+                    .listens()
+                    .then(|| Words::Other(format!("{} reads on", self.hosts[*host].label))),
+            ),
             Happening::SeedsResolved { host, .. } => (
                 3,
                 trace
@@ -157,11 +164,11 @@ impl Cluster {
 
     pub(crate) fn after_happening(&mut self, told: Option<Told>) {
         let (Some(told), Some(trace)) = (told, &mut self.trace) else { return };
-        let mut mark = Fnv::default();
-        mark.write(&[told.kind]);
-        mark.write(&self.now.as_nanos().to_be_bytes());
-        mark.write(&self.tape.digest.0.to_be_bytes());
-        let folded = (mark.0 ^ (mark.0 >> 32)) as u32;
+        let mut mark = Digest::default();
+        mark.number(u64::from(told.kind));
+        mark.number(self.now.as_nanos());
+        mark.number(self.tape.digest.value());
+        let folded = (mark.value() ^ (mark.value() >> 32)) as u32;
         let (at, sent) = (self.now.as_nanos() as f64 / 1e9, self.tape.sent - told.sent);
         trace.note(folded, || {
             let what = match told.happening {

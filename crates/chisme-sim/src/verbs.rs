@@ -1,8 +1,14 @@
 //! What can be done to machines and links besides starting, ending and cutting off.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use chisme_proto::{DEFAULT_PORT, Input};
+
 use crate::cluster::Cluster;
+use crate::host::{EPOCH_MILLIS, SOCKET_BUFFER};
+use crate::network::{Effect, Pulse, RuleId, Scope};
 use crate::outcome::ProcessState;
-use chisme_proto::Input;
 
 impl Cluster {
     /// Stops a process as SIGSTOP does: datagrams wait in its socket, its timers do not run.
@@ -42,5 +48,115 @@ impl Cluster {
         }
         self.feed(index, Input::Timeout);
         self.read_later(index);
+    }
+
+    /// Reading from the socket stops; timers run on.
+    pub fn stall(&mut self, label: &str) {
+        let index = self.index(label);
+        assert!(self.stall_at(index), "{label} does not run");
+    }
+
+    /// Reading goes on, with what waits in the socket first.
+    pub fn unstall(&mut self, label: &str) {
+        let index = self.index(label);
+        self.unstall_at(index);
+    }
+
+    pub(crate) fn stall_at(&mut self, index: usize) -> bool {
+        let Some(process) = &mut self.hosts[index].process else { return false };
+        process.stalled += 1;
+        true
+    }
+
+    pub(crate) fn unstall_at(&mut self, index: usize) {
+        if let Some(process) = &mut self.hosts[index].process {
+            process.stalled = process.stalled.saturating_sub(1);
+            self.read_now(index);
+            self.read_later(index);
+        }
+    }
+
+    /// Each datagram takes the process of a machine so long; nothing, for zero.
+    pub fn slow(&mut self, label: &str, per_datagram: Duration) {
+        let index = self.index(label);
+        self.slow_at(index, per_datagram);
+    }
+
+    pub(crate) fn slow_at(&mut self, index: usize, per_datagram: Duration) -> bool {
+        self.hosts[index].per_datagram = per_datagram;
+        self.hosts[index].process.is_some()
+    }
+
+    /// The socket of a machine holds so many datagrams; those that come when it is full are lost.
+    pub fn socket_buffer(&mut self, label: &str, datagrams: usize) {
+        let index = self.index(label);
+        self.set_buffer_at(index, Some(datagrams));
+    }
+
+    pub(crate) fn set_buffer_at(&mut self, index: usize, datagrams: Option<usize>) {
+        self.hosts[index].socket_buffer = datagrams.unwrap_or(SOCKET_BUFFER);
+    }
+
+    /// How many datagrams the socket of a machine had no room for.
+    pub(crate) fn overflowed_at(&self, index: usize) -> u64 {
+        self.hosts[index].overflowed
+    }
+
+    /// Both clocks of a machine gain so many parts per million from now on.
+    pub fn drift(&mut self, label: &str, ppm: i64) {
+        let index = self.index(label);
+        self.drift_at(index, ppm);
+    }
+
+    pub(crate) fn drift_at(&mut self, index: usize, ppm: i64) {
+        let now = self.now;
+        self.hosts[index].clock.drift(now, ppm);
+        self.set_alarm(index);
+    }
+
+    /// The wall clock of a machine jumps by so many seconds; its next process has a session by it.
+    pub fn step_clock(&mut self, label: &str, seconds: i64) {
+        let index = self.index(label);
+        self.step_clock_at(index, seconds);
+    }
+
+    pub(crate) fn step_clock_at(&mut self, index: usize, seconds: i64) {
+        self.hosts[index].clock.step(seconds);
+    }
+
+    /// The next process of a machine will be at an address that nobody has had.
+    pub(crate) fn readdress(&mut self, index: usize) {
+        self.moves += 1;
+        let [high, low] = self.moves.to_be_bytes();
+        let addr = SocketAddr::from((Ipv4Addr::new(10, 1, high, low), DEFAULT_PORT));
+        self.hosts[index].setup.addresses = vec![addr];
+    }
+
+    /// A machine that did not exist before starts at the address of one that is gone.
+    pub(crate) fn inherit_address(&mut self, from: usize, heir: usize) {
+        self.hosts[heir].setup.addresses = self.hosts[from].setup.addresses.clone();
+        self.start_at(heir);
+    }
+
+    /// Another machine starts under the name of one that runs.
+    pub(crate) fn start_twin(&mut self, of: usize, twin: usize) {
+        self.hosts[twin].setup.name = self.hosts[of].setup.name.clone();
+        self.start_at(twin);
+    }
+
+    pub(crate) fn rule(&mut self, scope: Scope, effect: Effect, pulse: Option<Pulse>) -> RuleId {
+        self.network.push(scope, effect, pulse)
+    }
+
+    /// Ends a rule, delivers what only it kept back, and says how often it did something.
+    pub(crate) fn end_rule(&mut self, id: RuleId) -> u64 {
+        let deeds = self.network.remove(id).unwrap_or_default();
+        self.release();
+        deeds.total()
+    }
+
+    /// The true unix time, in milliseconds.
+    pub(crate) fn unix_millis(&self) -> u64 {
+        EPOCH_MILLIS.unsigned_abs() + self.now.as_nanos() / 1_000_000
     }
 }

@@ -250,7 +250,8 @@ impl<'a> Lines<'a> {
             // The same colour for both detectors: they are told apart by their strokes.
             let colour = self::place(&mut others_seen, others.clone()) % COLOURS;
             let who = if both { detector(group.detector) } else { "" };
-            let name = [who, &others].iter().filter(|part| !part.is_empty()).copied();
+            let parts = [who, others.as_str()];
+            let name = parts.iter().filter(|part| !part.is_empty()).copied();
             let name = name.collect::<Vec<_>>().join(": ");
             let baseline = group.detector == DetectorMode::Baseline;
             match series.iter_mut().find(|one| one.name == name && one.baseline == baseline) {

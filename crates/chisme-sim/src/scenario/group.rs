@@ -110,6 +110,11 @@ impl Group {
         Self { parts: vec![Part::Range(index, index + 1)] }
     }
 
+    /// Whether it is whoever is not in another group.
+    pub(crate) fn is_rest(&self) -> bool {
+        self.parts == [Part::Rest]
+    }
+
     /// The numbers of the nodes that are meant, sorted, each once. Node `i` of `count` is in zone
     /// `zones[i % zones.len()]`; `rest` is whoever is not in `others`; chance picks `random(N)`.
     pub fn resolve(

@@ -1,10 +1,12 @@
 //! A scenario, checked and complete: everything that a run needs except the seed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::Group;
+use crate::host::Setup;
 
 /// What happens to a cluster, and what must come of it.
 #[derive(Clone, Debug)]
@@ -94,6 +96,26 @@ pub struct Tuning {
     pub seeds_alone_max: Option<Duration>,
     /// How often a node in company asks for its seeds.
     pub seeds_in_company: Option<Duration>,
+}
+
+impl Tuning {
+    /// Changes how a node is configured.
+    pub(crate) fn apply(&self, setup: &mut Setup) {
+        fn put<T: Copy>(place: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *place = value;
+            }
+        }
+        put(&mut setup.detector.probe_period, self.probe_period);
+        put(&mut setup.detector.probe_timeout, self.probe_timeout);
+        put(&mut setup.detector.indirect_probes, self.indirect_probes);
+        put(&mut setup.detector.suspicion_multiplier, self.suspicion_multiplier);
+        put(&mut setup.detector.gossip_period, self.gossip_period);
+        put(&mut setup.cadence.alone_min, self.seeds_alone_min);
+        put(&mut setup.cadence.alone_max, self.seeds_alone_max);
+        put(&mut setup.cadence.in_company, self.seeds_in_company);
+        setup.max_members = self.max_members.or(setup.max_members);
+    }
 }
 
 /// What a link does to datagrams, in one direction.
@@ -301,4 +323,74 @@ pub struct Quantiles {
     pub p99: Option<Duration>,
     /// None is above it.
     pub max: Option<Duration>,
+}
+
+impl Fault {
+    /// The nodes that it is about; none if several groups are.
+    pub(crate) const fn nodes(&self) -> Option<&Group> {
+        Some(match self {
+            Self::Link { .. }
+            | Self::Cut(Cut::OneWay { .. } | Cut::Islands(_) | Cut::Majorities) => return None,
+            Self::Cut(Cut::Off(nodes) | Cut::Bridge(nodes))
+            | Self::FlipFlop { nodes, .. }
+            | Self::Swizzle { nodes, .. }
+            | Self::Crash { nodes }
+            | Self::Restart { nodes, .. }
+            | Self::Leave { nodes, .. }
+            | Self::RollingRestart { nodes, .. }
+            | Self::Freeze { nodes }
+            | Self::Stall { nodes }
+            | Self::Slow { nodes, .. }
+            | Self::SmallBuffer { nodes, .. }
+            | Self::ReuseAddress { nodes }
+            | Self::DuplicateName { nodes }
+            | Self::Clock { nodes, .. }
+            | Self::Dns { nodes, .. }
+            | Self::Attack(Attack { nodes, .. }) => nodes,
+        })
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            Self::Link { from, to, both_ways, link } => {
+                let arrow = if *both_ways { "and" } else { "to" };
+                let how = if link.clog { "clogged" } else { "impaired" };
+                return write!(f, "links from {from} {arrow} {to} {how}");
+            }
+            Self::Cut(Cut::OneWay { from, to }) => return write!(f, "cut from {from} to {to}"),
+            Self::Cut(Cut::Islands(groups)) => {
+                let groups: Vec<String> = groups.iter().map(Group::to_string).collect();
+                return write!(f, "islands {}", groups.join(", "));
+            }
+            Self::Cut(Cut::Majorities) => return f.write_str("a ring of majorities"),
+            Self::Cut(Cut::Off(_)) => "cut off",
+            Self::Cut(Cut::Bridge(_)) => "only a bridge:",
+            Self::FlipFlop { ingress: true, .. } => "ingress comes and goes:",
+            Self::FlipFlop { .. } => "comes and goes:",
+            Self::Swizzle { .. } => "swizzled:",
+            Self::Crash { .. } => "crash",
+            Self::Restart { .. } => "restart",
+            Self::Leave { .. } => "leave",
+            Self::RollingRestart { .. } => "rolling restart",
+            Self::Freeze { .. } => "frozen:",
+            Self::Stall { .. } => "stalled:",
+            Self::Slow { .. } => "slow:",
+            Self::SmallBuffer { .. } => "small buffers:",
+            Self::ReuseAddress { .. } => "addresses reused:",
+            Self::DuplicateName { .. } => "names twice:",
+            Self::Clock { .. } => "wrong clocks:",
+            Self::Dns { answer, .. } => {
+                write!(f, "DNS {answer:?}:")?;
+                ""
+            }
+            Self::Attack(attack) => {
+                write!(f, "attack {:?}:", attack.kind)?;
+                ""
+            }
+        };
+        f.write_str(what)?;
+        self.nodes().map_or(Ok(()), |nodes| write!(f, " {nodes}"))
+    }
 }
