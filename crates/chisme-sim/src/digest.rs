@@ -51,6 +51,6 @@ mod tests {
             assert!(seen.insert(of(&other)), "byte {n}");
             assert!(seen.insert(of(&text[..n])), "length {n}");
         }
-        assert_eq!(of(text), 0x34c6_c6d6_6a3d_247d, "the same on every machine");
+        assert_eq!(of(text), 0x34c6_cc69_4def_63fd, "the same on every machine");
     }
 }
