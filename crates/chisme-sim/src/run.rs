@@ -178,7 +178,9 @@ impl<'a> Run<'a> {
         }
         for n in 0..count {
             self.cluster.start(&format!("n{n}"));
-            self.cluster.run_for(nodes.spread / count);
+            // Not `run_for`: with each start it would hold every snapshot against every event.
+            let next = self.cluster.now() + nodes.spread / count;
+            self.cluster.run_to(next);
         }
         let started = seconds(self.cluster.now());
         if !nodes.formed_within.is_zero()
