@@ -138,7 +138,7 @@ impl Frame {
             "<path class=\"mark\" d=\"M{x} {}v5\"/>\
              <text class=\"tick\" x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
             coordinate(y),
-            coordinate(y + 18.0),
+            coordinate(y + 19.0),
             escape(label),
         ));
     }
