@@ -47,14 +47,13 @@ pub fn html(title: &str, replay: &str, outcomes: &[Outcome]) -> String {
 
 fn header(title: &str, replay: &str, outcomes: &[Outcome]) -> String {
     let failed = outcomes.iter().filter(|outcome| outcome.is_failure());
-    let worst = failed
-        .clone()
-        .reduce(|worst, one| {
-            let worse = one.verdict.exit_status() > worst.verdict.exit_status();
-            if worse { one } else { worst }
-        })
-        .or_else(|| outcomes.first());
-    let verdict = worst.map_or(&Verdict::Passed, |worst| &worst.verdict);
+    let worst = failed.clone().reduce(|worst, one| {
+        let worse = one.verdict.exit_status() > worst.verdict.exit_status();
+        if worse { one } else { worst }
+    });
+    // A run of the baseline alone says what came of it; among others it is there to be compared.
+    let alone = (outcomes.len() == 1).then(|| &outcomes[0]);
+    let verdict = worst.or(alone).map_or(&Verdict::Passed, |worst| &worst.verdict);
     let count = outcomes.len();
     let summary = match (count, failed.count()) {
         (1, _) => String::new(),
@@ -276,6 +275,21 @@ mod tests {
         for text in ["not live", "n3 &amp; n4 are gone", "<dd>7</dd>", "replay split --seed 7"] {
             assert!(top.contains(text), "{text}");
         }
+    }
+
+    #[test]
+    fn what_the_baseline_misses_does_not_fail_a_comparison() {
+        let mut outcomes = sample::sweep();
+        outcomes.retain(|outcome| outcome.seed == 1);
+        for outcome in &mut outcomes {
+            if outcome.detector == crate::scenario::DetectorMode::Baseline {
+                outcome.verdict = Verdict::Unexpected("false_downs".to_owned());
+            }
+        }
+        outcomes.reverse();
+        assert!(header("s", "r", &outcomes).contains("✓ passed</span> 4 runs"));
+        let baseline = header("s", "r", &outcomes[..1]);
+        assert!(baseline.contains("✗ unexpected"), "{baseline}");
     }
 
     #[test]
