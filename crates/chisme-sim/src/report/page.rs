@@ -1,6 +1,6 @@
 //! The page: what stands on it and in which order. How the parts are drawn is theirs.
 
-use super::groups::{plain, told, verdict_name};
+use super::groups::{plain, scenarios, told, verdict_name};
 use super::heat::Heat;
 use super::overtime::Measure;
 use super::text::{escape, number, time};
@@ -37,7 +37,10 @@ pub fn html(title: &str, replay: &str, outcomes: &[Outcome]) -> String {
     if let Some((outcome, story)) = told.and_then(|one| Some((one, one.story.as_ref()?))) {
         page += &self::story(outcome, story, outcomes.len() > 1);
     }
-    page += &detection(outcomes);
+    // Latencies of several scenarios together would mean nothing.
+    let one = told.or_else(|| outcomes.first()).map(|one| &one.scenario);
+    let of_one = outcomes.iter().filter(|outcome| Some(&outcome.scenario) == one);
+    page += &detection(&of_one.collect::<Vec<_>>());
     page += &told.and_then(|one| one.story.as_ref()).map_or_else(String::new, in_space_and_time);
     page += "</main>";
     page += &footer(outcomes);
@@ -85,7 +88,11 @@ fn facts(outcomes: &[Outcome]) -> String {
     let (lowest, highest) = (seeds().min().unwrap_or(0), seeds().max().unwrap_or(0));
     let seeds =
         if lowest == highest { lowest.to_string() } else { format!("{lowest} to {highest}") };
-    let mut facts = vec![("scenario", first.scenario.clone())];
+    let scenario = match scenarios(outcomes).len() {
+        1 => ("scenario", first.scenario.clone()),
+        several => ("scenarios", several.to_string()),
+    };
+    let mut facts = vec![scenario];
     facts.push((if lowest == highest { "seed" } else { "seeds" }, seeds));
     if let [one] = outcomes {
         let point = one.point.iter().map(|(name, value)| (name.as_str(), plain(value)));
@@ -120,7 +127,7 @@ fn sweep(outcomes: &[Outcome]) -> String {
     )
 }
 
-fn detection(outcomes: &[Outcome]) -> String {
+fn detection(outcomes: &[&Outcome]) -> String {
     latency::chart(outcomes).map_or_else(String::new, |chart| {
         format!(
             "<section><h2>Time to detection</h2><p class=\"dim\">Per cent of the latencies that \
@@ -134,7 +141,7 @@ fn story(outcome: &Outcome, story: &Story, of_many: bool) -> String {
     let which = if of_many {
         let point = outcome.point.iter().map(|(name, value)| format!("{name} = {}", plain(value)));
         let point = point.collect::<Vec<_>>().join(", ");
-        let of = format!("The story of seed {}: {point}", outcome.seed);
+        let of = format!("The story of {}, seed {}: {point}", outcome.scenario, outcome.seed);
         format!("<h2>{}</h2>", escape(of.trim_end_matches(": ")))
     } else {
         String::new()
@@ -297,7 +304,9 @@ mod tests {
         let mut outcomes = sample::sweep();
         outcomes[4].verdict = Verdict::Unsafe("x".to_owned());
         outcomes[4].seed = 99;
-        assert!(html("s", "r", &outcomes).contains("The story of seed 99: nodes.count = 64"));
+        assert!(
+            html("s", "r", &outcomes).contains("The story of sample, seed 99: nodes.count = 64")
+        );
     }
 
     #[test]
