@@ -24,7 +24,7 @@ pub(crate) fn chart(outcomes: &[&Outcome]) -> Option<String> {
         .collect();
     let longest = curves.iter().filter_map(|curve| curve.seconds.last()).copied();
     let longest = longest.reduce(f64::max)?;
-    let period = outcomes.first().map(|outcome| outcome.probe_period).filter(|one| *one > 0.0);
+    let period = common_period(outcomes);
     let longest = longest.max(period.map_or(0.0, |period| 3.0 * period));
     let steps = ticks(longest, 10);
     let x_max = steps.last().copied().unwrap_or(longest);
@@ -48,6 +48,13 @@ pub(crate) fn chart(outcomes: &[&Outcome]) -> Option<String> {
     legend.push_str("</ul>");
     let label = "Per cent of the latencies that are at most so long, from the end of a process";
     Some(legend + &frame.into_svg(label))
+}
+
+/// None if the runs had different ones: SWIM's curve would be right for some of them only.
+fn common_period(outcomes: &[&Outcome]) -> Option<f64> {
+    let period = outcomes.first()?.probe_period;
+    let same = outcomes.iter().all(|outcome| outcome.probe_period == period);
+    (same && period > 0.0).then_some(period)
 }
 
 fn entry(legend: &mut String, class: &str, name: &str) {
@@ -134,6 +141,14 @@ mod tests {
         {
             assert!(chart.contains(name), "{name}");
         }
+    }
+
+    #[test]
+    fn the_curve_of_swim_is_drawn_where_all_runs_have_its_period() {
+        let mut outcomes = sample::sweep();
+        outcomes[3].probe_period = 2.0;
+        let chart = chart(&outcomes.iter().collect::<Vec<_>>()).expect("something was detected");
+        assert!(!chart.contains("SWIM"), "{chart}");
     }
 
     #[test]
