@@ -166,7 +166,7 @@ impl<'a> Run<'a> {
         let nodes = &self.scenario.nodes;
         let count = u32::try_from(nodes.count).unwrap_or(u32::MAX);
         if self.scenario.network != Link::default() {
-            let effect = Effect::Impair(self.scenario.network.clone());
+            let effect = Effect::Impair(Box::new(self.scenario.network.clone()));
             self.cluster.rule(Scope::Between(NodeSet::all(), NodeSet::all()), effect, None);
         }
         let machines = self.faults.as_ref().map_or(nodes.count, Faults::machines);

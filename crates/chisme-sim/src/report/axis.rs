@@ -74,6 +74,11 @@ pub(crate) struct Frame {
 impl Frame {
     /// The y axis goes from zero to a round number of at least `y_max`.
     pub(crate) fn new(x_max: f64, y_max: f64, height: f64) -> Self {
+        Self::in_unit(x_max, y_max, height, "")
+    }
+
+    /// With a unit behind the numbers of the y axis.
+    pub(crate) fn in_unit(x_max: f64, y_max: f64, height: f64, unit: &str) -> Self {
         let y_ticks = ticks(y_max, 4);
         let y_max = y_ticks.last().copied().unwrap_or(1.0);
         let x_max = if x_max > 0.0 { x_max } else { 1.0 };
@@ -81,7 +86,7 @@ impl Frame {
         let mut frame =
             Self { x_max, y_max, height, body, below: 24.0, class: "chart", attributes };
         for tick in y_ticks {
-            let label = number(tick);
+            let label = number(tick) + unit;
             frame.y_tick(tick, &label);
         }
         frame
@@ -133,7 +138,7 @@ impl Frame {
             "<path class=\"mark\" d=\"M{x} {}v5\"/>\
              <text class=\"tick\" x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
             coordinate(y),
-            coordinate(y + 18.0),
+            coordinate(y + 19.0),
             escape(label),
         ));
     }

@@ -250,9 +250,8 @@ impl<'a> Lines<'a> {
             // The same colour for both detectors: they are told apart by their strokes.
             let colour = self::place(&mut others_seen, others.clone()) % COLOURS;
             let who = if both { detector(group.detector) } else { "" };
-            let parts = [who, others.as_str()];
-            let name = parts.iter().filter(|part| !part.is_empty()).copied();
-            let name = name.collect::<Vec<_>>().join(": ");
+            let parts = [who, &others].into_iter().filter(|part| !part.is_empty());
+            let name = parts.collect::<Vec<_>>().join(": ");
             let baseline = group.detector == DetectorMode::Baseline;
             match series.iter_mut().find(|one| one.name == name && one.baseline == baseline) {
                 Some(one) => one.points.push((place, summary)),
@@ -292,8 +291,10 @@ impl<'a> Lines<'a> {
         for (n, value) in self.values.iter().enumerate() {
             frame.x_tick(n as f64 + 0.5, value);
         }
-        for series in &self.series {
-            frame.draw(&series.line(&frame, figure));
+        for (n, series) in self.series.iter().enumerate() {
+            // What lies under others looks out behind them.
+            let radius = 5 + 3 * (self.series.len() - 1 - n).min(3);
+            frame.draw(&series.line(&frame, figure, radius));
         }
         let unit = if figure.unit.is_empty() { "" } else { ", seconds" };
         let label = format!("{}{unit}, along {}", figure.name, self.parameter);
@@ -319,7 +320,7 @@ impl Series<'_> {
         format!("line s{}{stroke}", self.colour)
     }
 
-    fn line(&self, frame: &Frame, figure: &Figure) -> String {
+    fn line(&self, frame: &Frame, figure: &Figure, radius: usize) -> String {
         let mut path = String::new();
         let mut dots = String::new();
         for (place, summary) in &self.points {
@@ -330,7 +331,7 @@ impl Series<'_> {
             let shown = if figure.unit == "s" { time(value) } else { number(value) };
             write!(
                 dots,
-                "<circle class=\"dot s{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"5\"><title>{} {shown}\
+                "<circle class=\"dot s{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"{radius}\"><title>{} {shown}\
                  </title></circle>",
                 self.colour,
                 frame.x(x),

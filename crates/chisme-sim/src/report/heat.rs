@@ -57,7 +57,7 @@ impl<'a> Heat<'a> {
             .then(|| format!("{drawn} of {all} nodes are drawn, those with faults among them."))
     }
 
-    /// For the page's script: names, and the changes as base64 of pairs of numbers in bytes of seven
+    /// For the page's script: names, faults, and the changes as base64 of pairs of numbers in bytes of seven
     /// bits, lowest first. The first is the time since the one before in milliseconds. The second
     /// is (observer * nodes + subject) * 5 + state for a view, and nodes * nodes * 5 + node * 5 +
     /// state for a process.
@@ -71,10 +71,13 @@ impl<'a> Heat<'a> {
             before = before.max(at);
             number(&mut bytes, code(*event, count) as u64);
         }
+        let faults = self.story.faults.iter();
+        let faults: Vec<_> = faults.map(|one| json!([one.from, one.to, one.label])).collect();
         script_json(&json!({
             "nodes": self.names(),
             "seconds": self.story.seconds,
             "moment": self.moment,
+            "faults": faults,
             "changes": base64(&bytes),
         }))
     }
@@ -249,6 +252,21 @@ mod tests {
         assert_eq!(code(down, 4), (4 + 2) * 5 + 3);
         let left = Event::Process { node: 3, to: ProcessState::Left };
         assert_eq!(code(left, 4), (16 + 3) * 5 + 3);
+    }
+
+    #[test]
+    fn five_noisy_minutes_of_128_nodes_are_small() {
+        let mut story = story();
+        story.nodes = (0..128).map(|n| format!("n{n}")).collect();
+        story.seconds = 300.0;
+        let change = |n: u32| crate::outcome::Change {
+            at: f64::from(n) * 3e-4,
+            observer: n * 7 % 128,
+            subject: n * 31 % 127,
+            to: [Seen::Alive, Seen::Suspect, Seen::Down][n as usize % 3],
+        };
+        story.changes = (0..500_000).map(change).collect();
+        assert!(Heat::of(&story).data().len() < 3_500_000);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) fn chart(outcomes: &[Outcome]) -> Option<String> {
     let longest = longest.max(period.map_or(0.0, |period| 3.0 * period));
     let steps = ticks(longest, 10);
     let x_max = steps.last().copied().unwrap_or(longest);
-    let mut frame = Frame::new(x_max, 100.0, 220.0);
+    let mut frame = Frame::in_unit(x_max, 100.0, 220.0, " %");
     for tick in steps {
         frame.x_tick(tick, &format!("{} s", number(tick)));
     }

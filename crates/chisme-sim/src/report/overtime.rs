@@ -8,7 +8,8 @@ use super::text::{coordinate, escape, number, time};
 use crate::outcome::{Ribbon, Story, Traffic};
 
 const HEIGHT: f64 = 150.0;
-const LANE: f64 = 18.0;
+const LANE: f64 = 20.0;
+const BAR: f64 = 15.0;
 /// More kinds than these share the last colour.
 const COLOURS: usize = 10;
 const MOST_STEPS: usize = 440;
@@ -94,7 +95,7 @@ pub(crate) fn traffic(story: &Story, measure: Measure) -> Option<String> {
     if most <= 0.0 {
         return None;
     }
-    let width = story.seconds / steps as f64;
+    let width = seconds_of_a_step(story, steps);
     let mut frame = Frame::over_time(story.seconds, most, HEIGHT);
     let mut floor = vec![0.0; steps];
     for (colour, (kind, rates)) in layers.iter().enumerate() {
@@ -108,6 +109,12 @@ pub(crate) fn traffic(story: &Story, measure: Measure) -> Option<String> {
     let name = measure.name();
     let label = format!("{name} a second by kind; at most {} a second", number(most));
     Some(legend(&layers, width, name) + &frame.into_svg(&label))
+}
+
+/// The last step may reach beyond the end; axes cut it off.
+fn seconds_of_a_step(story: &Story, steps: usize) -> f64 {
+    let buckets = story.traffic.values().map(Vec::len).max().unwrap_or(0);
+    story.bucket * buckets.div_ceil(steps.max(1)) as f64
 }
 
 /// The area between two lines of steps.
@@ -195,22 +202,20 @@ fn ribbons(frame: &mut Frame, story: &Story) {
 fn ribbon(frame: &Frame, fault: &Ribbon, y: f64, story: &Story) -> String {
     let (from, to) = (frame.x(fault.from), frame.x(fault.to));
     let moment = to - from < 2.0;
+    let (x, top) = (coordinate(from), coordinate(y));
     let shape = if moment {
-        format!("M{} {}l5 6l-5 6l-5 -6Z", coordinate(from), coordinate(y))
+        format!("<path class=\"fault\" d=\"M{x} {top}l6 7.5l-6 7.5l-6 -7.5Z\"/>")
     } else {
         format!(
-            "M{} {}H{}v12H{}Z",
-            coordinate(from),
-            coordinate(y),
-            coordinate(to),
-            coordinate(from)
+            "<rect class=\"fault\" x=\"{x}\" y=\"{top}\" width=\"{}\" height=\"{BAR}\" rx=\"3\"/>",
+            coordinate(to - from),
         )
     };
-    let width = fault.label.chars().count() as f64 * 6.3;
-    let (x, anchor, class) = match () {
+    let width = fault.label.chars().count() as f64 * 6.6;
+    let (at, anchor, class) = match () {
         () if !moment && to - from > width + 12.0 => (from + 6.0, "start", "fault-in"),
         () if to + width + 12.0 < RIGHT => {
-            (to + if moment { 9.0 } else { 5.0 }, "start", "fault-by")
+            (to + if moment { 10.0 } else { 5.0 }, "start", "fault-by")
         }
         () => ((from - 9.0).max(LEFT), "end", "fault-by"),
     };
@@ -222,14 +227,14 @@ fn ribbon(frame: &Frame, fault: &Ribbon, y: f64, story: &Story) -> String {
         .collect();
     let more = if fault.nodes.len() > 12 { " ..." } else { "" };
     format!(
-        "<g><title>{} from {} to {}: {}{more}</title><path class=\"fault\" d=\"{shape}\"/>\
+        "<g><title>{} from {} to {}: {}{more}</title>{shape}\
          <text class=\"{class}\" x=\"{}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text></g>",
         escape(&fault.label),
         time(fault.from),
         time(fault.to),
         escape(&nodes.join(", ")),
-        coordinate(x),
-        coordinate(y + 10.0),
+        coordinate(at),
+        coordinate(y + 11.3),
         escape(&fault.label),
     )
 }

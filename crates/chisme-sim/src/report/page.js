@@ -130,10 +130,10 @@
     const longest = names.reduce((length, name) => Math.max(length, name.length), 0);
     left = Math.min(longest, 12) * 7 + 10;
     top = 20;
-    const room = Math.max(box.clientWidth - left - 6, 200);
-    side = Math.max(count > 256 ? 2 : 4, Math.min(30, Math.floor(room / count)));
-    // More than a screen is no good either.
-    side = Math.max(Math.min(side, Math.floor(720 / count)), count > 256 ? 2 : 4);
+    // As large as there is room, but no larger than a screen.
+    const room = Math.max(box.parentNode.clientWidth - left - 8, 200);
+    const least = count > 256 ? 2 : 4;
+    side = Math.max(least, Math.min(40, Math.floor(Math.min(room, 680) / count)));
     const scale = window.devicePixelRatio || 1;
     const width = left + side * count + 2;
     const height = top + side * count + 2;
@@ -149,7 +149,7 @@
     const third = side * 0.3;
     const [west, east, north, south] = [x + third, x + side - third, y + third, y + side - third];
     const middle = y + side / 2;
-    pen.strokeStyle = view === 3 || view === 4 ? paper : ink;
+    pen.strokeStyle = view === 2 ? "#241803" : paper;
     pen.lineWidth = Math.max(1.2, side / 11);
     pen.beginPath();
     if (view === 2) {
@@ -223,7 +223,8 @@
       pen.textAlign = "right";
       pen.fillText(names[n].slice(0, 12), left - 6, top + (n + 0.5) * side);
     }
-    for (let n = 0; n < count; n += step(left)) {
+    const widest = Math.max(...names.map((name) => pen.measureText(name.slice(0, 12)).width));
+    for (let n = 0; n < count; n += step(widest + 6)) {
       pen.textAlign = "center";
       const text = names[n].slice(0, 12);
       const half = pen.measureText(text).width / 2;
@@ -253,6 +254,10 @@
     slider.value = moment;
     slider.setAttribute("aria-valuetext", text);
     element("now").textContent = text;
+    // A fault of a moment is shown for as long as a step of the slider and a bit.
+    const near = story.seconds / 300;
+    const now = story.faults.filter(([from, to]) => from <= moment && moment <= Math.max(to, from + near));
+    element("faults").textContent = now.length ? "⚡ " + now.map((fault) => fault[2]).join(", ") : "No fault at this moment.";
     const x = PLOT_LEFT + ((PLOT_RIGHT - PLOT_LEFT) * moment) / story.seconds;
     for (const chart of charts) {
       chart.querySelector(".now").setAttribute("transform", "translate(" + (x - PLOT_LEFT) + " 0)");
@@ -270,7 +275,7 @@
   // What the cell under the cursor is.
   function tell() {
     if (!cursor) {
-      element("cell").textContent = "Point at a cell, or move over the map with the arrow keys.";
+      element("cell").textContent = "Point at a cell, or use the arrow keys on the map.";
       return;
     }
     const [observer, subject] = cursor;

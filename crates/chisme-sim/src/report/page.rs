@@ -30,13 +30,15 @@ pub fn html(title: &str, replay: &str, outcomes: &[Outcome]) -> String {
     );
     page += &header(title, replay, outcomes);
     page += "<main>";
-    match outcomes {
-        [one] => page += &run(one),
-        many => page += &sweep(many),
-    }
+    page += &match outcomes {
+        [one] => run(one),
+        many => sweep(many),
+    };
     if let Some((outcome, story)) = told.and_then(|one| Some((one, one.story.as_ref()?))) {
         page += &self::story(outcome, story, outcomes.len() > 1);
     }
+    page += &detection(outcomes);
+    page += &told.and_then(|one| one.story.as_ref()).map_or_else(String::new, in_space_and_time);
     page += "</main>";
     page += &footer(outcomes);
     page += &format!("<script>{SCRIPT}</script></body></html>\n");
@@ -101,24 +103,21 @@ fn facts(outcomes: &[Outcome]) -> String {
 
 fn run(outcome: &Outcome) -> String {
     format!(
-        "<section><h2>Figures</h2>{}</section>\
-         <section><h2>Expectations</h2>{}{}</section>{}",
-        tables::figures(outcome),
+        "<div class=\"beside\"><section><h2>Expectations</h2>{}{}</section>\
+         <section><h2>Figures</h2>{}</section></div>",
         tables::expectations(outcome),
         tables::marks(outcome),
-        detection(std::slice::from_ref(outcome)),
+        tables::figures(outcome),
     )
 }
 
 fn sweep(outcomes: &[Outcome]) -> String {
     format!(
-        "<section>{}<h2>Expectations</h2>{}<h2>Points</h2>{}</section>\
-         <section>{}</section>{}",
-        grid::failures(outcomes),
+        "<section><h2>Expectations</h2>{}<h2>Points</h2>{}{}</section><section>{}</section>",
         grid::expectations(outcomes),
         grid::points(outcomes),
+        grid::failures(outcomes),
         grid::charts(outcomes),
-        detection(outcomes),
     )
 }
 
@@ -155,18 +154,17 @@ fn story(outcome: &Outcome, story: &Story, of_many: bool) -> String {
         charts += "<h2>Bytes a second, by kind</h2>";
         charts += &chart;
     }
-    let flights = flights::chart(story).map_or_else(String::new, |chart| {
+    format!("<section class=\"story\">{which}{}{charts}{}</section>", heat(story), slider(story))
+}
+
+fn in_space_and_time(story: &Story) -> String {
+    flights::chart(story).map_or_else(String::new, |chart| {
         format!(
             "<section><h2>Datagrams in space and time</h2><p class=\"dim\">Each line is a \
              datagram, from its sender to its receiver; those with a cross were lost.</p>{chart}\
              </section>"
         )
-    });
-    format!(
-        "<section class=\"story\">{which}{}{charts}{}</section>{flights}",
-        heat(story),
-        slider(story)
-    )
+    })
 }
 
 fn heat(story: &Story) -> String {
@@ -190,15 +188,17 @@ fn heat(story: &Story) -> String {
     let note = heat.note().map_or_else(String::new, |note| format!(" {}", escape(&note)));
     format!(
         "<h2>Who sees whom</h2><p class=\"dim\">A row for each observer, a column for each \
-         subject.{note}</p><ul class=\"legend\">{}</ul>\
+         subject.{note}</p><div class=\"views\">\
          <div class=\"scroll heat\" id=\"heat\" tabindex=\"0\" role=\"application\" \
          aria-label=\"Heat map of views; the arrow keys move over it\" \
          aria-describedby=\"cell\">{}</div>\
-         <p class=\"dim\" id=\"cell\" role=\"status\"></p>\
+         <div><ul class=\"legend states\">{}</ul>\
+         <p class=\"now-on\" id=\"faults\"></p>\
+         <p class=\"dim\" id=\"cell\" role=\"status\"></p></div></div>\
          <noscript><p class=\"dim\">The map shows the moment {}; other moments need scripts.</p>\
          </noscript><script type=\"application/json\" id=\"story\">{}</script>",
-        legend.collect::<String>(),
         heat.drawing(),
+        legend.collect::<String>(),
         time(heat.moment),
         heat.data(),
     )
