@@ -22,10 +22,12 @@ const WINDOWS_PER_MEMBER: usize = 4;
 const SENDS_PER_SECOND: u64 = 4_000;
 const SENDS_PER_MACHINE: u64 = 8;
 
-/// In clusters up to this size every datagram is watched for what its rejection changes, in larger
-/// ones one of so many.
-const ALWAYS_COMPARED: usize = 48;
-const COMPARED_OF: u64 = 64;
+/// In clusters up to this size every datagram is watched for what its rejection changes, and sizes
+/// are looked at after every input. In larger ones, where either takes longer than the input, one
+/// datagram of so many is watched, and sizes are looked at once in a second: a counter does not
+/// forget, and what has grown too large seldom shrinks.
+const SMALL: usize = 48;
+const WATCHED_OF: u64 = 64;
 
 /// What is held against the bounds of one process.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +35,8 @@ pub(crate) struct Sizes {
     most_live: usize,
     second: u64,
     sent: u64,
+    /// The second in which its sizes were looked at last.
+    looked: Option<u64>,
     /// The most datagrams that it sent within one second.
     pub(crate) peak: u64,
 }
@@ -73,18 +77,17 @@ pub(crate) struct Before {
     rejected: u64,
     live: usize,
     tombstones: usize,
-    /// Its whole view, in small clusters and now and then in large ones.
-    members: Option<Vec<MemberView>>,
+    members: Vec<MemberView>,
 }
 
 impl Before {
-    fn of(node: &Node, whole: bool) -> Self {
+    fn of(node: &Node) -> Self {
         let status = node.status();
         Self {
             rejected: rejected(&status),
             live: status.live,
             tombstones: status.tombstones,
-            members: whole.then(|| node.members()),
+            members: node.members(),
         }
     }
 
@@ -100,8 +103,7 @@ impl Before {
                 self.live, self.tombstones, status.live, status.tombstones
             ));
         }
-        let members = self.members.as_ref()?;
-        let after = node.members();
+        let (members, after) = (&self.members, node.members());
         let differs = members.iter().zip(&after).find(|(before, after)| before != after);
         differs.map(|(before, after)| format!("{before:?} before, {after:?} after")).or_else(|| {
             (members.len() != after.len())
@@ -131,15 +133,15 @@ impl Cluster {
 
     /// What a datagram must not change if it is rejected; none if nobody watches.
     pub(crate) fn before_input(&mut self, index: usize, input: &Input<'_>) -> Option<Before> {
-        let small = self.hosts.len() <= ALWAYS_COMPARED;
+        let small = self.hosts.len() <= SMALL;
         let watch = self.watch.as_mut()?;
         let process = self.hosts[index].process.as_ref()?;
         if !matches!(input, Input::Datagram { .. }) {
             return None;
         }
         watch.looked += 1;
-        let whole = small || watch.looked.is_multiple_of(COMPARED_OF);
-        Some(Before::of(&process.node, whole))
+        let watched = small || watch.looked.is_multiple_of(WATCHED_OF);
+        watched.then(|| Before::of(&process.node))
     }
 
     /// Holds the node against that.
@@ -160,8 +162,12 @@ impl Cluster {
         let Some(watch) = &mut self.watch else { return };
         let host = &self.hosts[index];
         let Some(process) = &host.process else { return };
+        let (sizes, second) = (&mut watch.sizes[index], self.now.as_nanos() / 1_000_000_000);
+        if self.hosts.len() > SMALL && sizes.looked.replace(second) == Some(second) {
+            return;
+        }
         let max_members = host.setup.max_members.unwrap_or(usize::MAX - 1);
-        let held = watch.sizes[index].holds(&process.node.status(), max_members);
+        let held = sizes.holds(&process.node.status(), max_members);
         if let Err(broken) = held {
             self.fail(&format!("{}: {broken}", host.label));
         }

@@ -25,6 +25,9 @@ use crate::trace::Trace;
 const AFTER_FAULTS: Duration = Duration::from_secs(10);
 const AFTER_VIEWS: Duration = Duration::from_secs(3);
 
+/// How the marks of faults begin.
+const FAULT: &str = "fault ";
+
 /// What a run keeps besides its figures.
 #[derive(Clone, Debug, Default)]
 pub struct Keep {
@@ -282,6 +285,7 @@ impl<'a> Run<'a> {
             .marks
             .iter()
             .filter(|(_, count)| **count == 0)
+            .filter(|(mark, _)| self.scenario.all_faults_happen || !mark.starts_with(FAULT))
             .map(|(mark, _)| mark.as_str())
             .collect();
         if self.disturbed && !missing.is_empty() {

@@ -59,6 +59,8 @@ struct File {
     expect: ExpectTable,
     #[serde(default)]
     known_misses: Vec<String>,
+    #[serde(default = "yes")]
+    all_faults_happen: bool,
     #[serde(default = "default_seeds")]
     seeds: SeedRange,
     #[serde(default)]
@@ -67,6 +69,10 @@ struct File {
     axes: Vec<String>,
     #[serde(default)]
     detector: DetectorName,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 fn default_liveness() -> Span {
@@ -525,6 +531,7 @@ impl File {
             quiet: self.quiet.0,
             expect: self.expect.into_expect(),
             known_misses: self.known_misses,
+            all_faults_happen: self.all_faults_happen,
             seeds: self.seeds.0,
             grid: self.grid,
             axes: self.axes,

@@ -36,6 +36,9 @@ pub struct Scenario {
     /// What the product misses today; it stays, is reported as such, and does not fail the run: keys of
     /// `[expect]` (`detection.p99`), `formed`, `converged`, `quiet`.
     pub known_misses: Vec<String>,
+    /// Whether a fault that never did anything is an error of the scenario. It is, unless the scenario
+    /// was made up.
+    pub all_faults_happen: bool,
     /// The seeds that a run without `--seeds` takes.
     pub seeds: RangeInclusive<u64>,
     /// Parameters and their values: a run for each combination. A key is the path of a setting.
