@@ -24,8 +24,10 @@ pub(crate) fn chart(outcomes: &[Outcome]) -> Option<String> {
         .collect();
     let longest = curves.iter().filter_map(|curve| curve.seconds.last()).copied();
     let longest = longest.reduce(f64::max)?;
-    let period = outcomes.first().map(|outcome| outcome.probe_period).filter(|one| *one > 0.0);
-    let longest = longest.max(period.map_or(0.0, |period| 3.0 * period));
+    let mut periods: Vec<f64> =
+        outcomes.iter().map(|run| run.probe_period).filter(|period| *period > 0.0).collect();
+    periods.sort_unstable_by(f64::total_cmp);
+    let longest = longest.max(periods.last().map_or(0.0, |period| 3.0 * period));
     let steps = ticks(longest, 10);
     let x_max = steps.last().copied().unwrap_or(longest);
     let mut frame = Frame::in_unit(x_max, 100.0, 220.0, " %");
@@ -33,11 +35,10 @@ pub(crate) fn chart(outcomes: &[Outcome]) -> Option<String> {
         frame.x_tick(tick, &format!("{} s", number(tick)));
     }
     let mut legend = String::from("<ul class=\"legend\">");
-    if let Some(period) = period {
-        let path = swim(&frame, x_max, period);
+    if let Some(promise) = promise(&periods) {
+        let path = swim(&frame, x_max, &periods);
         frame.draw(&format!("<path class=\"line swim\" d=\"{path}\"/>"));
-        let promise = format!("SWIM (2002), first failed probe: 1 − e^(−t / {})", time(period));
-        entry(&mut legend, "swim", &promise);
+        entry(&mut legend, "swim", &format!("SWIM (2002), first failed probe: {promise}"));
     }
     for curve in &curves {
         let path = steps_of(&frame, &curve.seconds, x_max);
@@ -106,12 +107,30 @@ fn steps_of(frame: &Frame, seconds: &[f64], x_max: f64) -> String {
     path + &format!("L{}", frame.point(x_max, at_most))
 }
 
-/// Das, Gupta, Motivala 2002, section 3.1: in each period a member is probed by nobody with
-/// probability 1/e.
-fn swim(frame: &Frame, x_max: f64, period: f64) -> String {
+/// What the paper's curve is called; of no periods there is none.
+fn promise(periods: &[f64]) -> Option<String> {
+    let (shortest, longest) = (*periods.first()?, *periods.last()?);
+    Some(if shortest < longest {
+        let (shortest, longest) = (time(shortest), time(longest));
+        format!("mean of 1 − e^(−t / period) over all runs, periods {shortest} to {longest}")
+    } else {
+        format!("1 − e^(−t / {})", time(longest))
+    })
+}
+
+/// How many per cent after `t` seconds, of the runs together: their latencies are drawn
+/// together too. Das, Gupta, Motivala 2002, section 3.1: in each period a member is probed by nobody
+/// with probability 1/e.
+fn promised(periods: &[f64], t: f64) -> f64 {
+    let sum: f64 = periods.iter().map(|period| 1.0 - (-t / period).exp()).sum();
+    100.0 * sum / periods.len() as f64
+}
+
+/// The paper's curve.
+fn swim(frame: &Frame, x_max: f64, periods: &[f64]) -> String {
     let points = (0..=120).map(|n| {
         let t = x_max * f64::from(n) / 120.0;
-        frame.point(t, 100.0 * (1.0 - (-t / period).exp()))
+        frame.point(t, promised(periods, t))
     });
     points.fold(String::new(), |path, point| {
         let go = if path.is_empty() { 'M' } else { 'L' };
@@ -133,6 +152,17 @@ mod tests {
         {
             assert!(chart.contains(name), "{name}");
         }
+    }
+
+    #[test]
+    fn runs_of_several_periods_are_compared_with_the_promise_of_all() {
+        assert!((promised(&[2.0], 2.0) - 63.212).abs() < 1e-3);
+        // 1 - 1/e of the one, 1 - 1/e^2 of the other.
+        assert!((promised(&[1.0, 2.0], 2.0) - (86.466 + 63.212) / 2.0).abs() < 1e-3);
+        let mut outcomes = sample::sweep();
+        assert!(chart(&outcomes).expect("detected").contains("1 − e^(−t / 1 s)"));
+        outcomes[3].probe_period = 2.0;
+        assert!(chart(&outcomes).expect("detected").contains("periods 1 s to 2 s"));
     }
 
     #[test]
