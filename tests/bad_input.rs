@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::harness::loopback::default_port;
 use crate::harness::{Agent, Loopback, Spec, chisme, secs};
 
 fn bare(arguments: &[&str]) -> Spec {
@@ -143,6 +144,7 @@ fn a_port_that_was_asked_for_and_is_taken() {
 
 #[test]
 fn the_default_port_that_is_taken_is_followed_by_the_next_free_one() {
+    let _port = default_port();
     let first = Spec::named("n1").cookie("for the test of default ports").no_seeds().start_ready();
     let second = Spec::named("n2").cookie("for the test of default ports").no_seeds().start_ready();
     let ports: Vec<_> = [&first, &second].iter().map(|agent| port(agent)).collect();

@@ -3,12 +3,14 @@
 use tempfile::TempDir;
 
 use crate::harness::cli::chisme_json;
+use crate::harness::loopback::default_port;
 use crate::harness::spec::short_hostname;
 use crate::harness::{Agent, Dns, Loopback, Spec, chisme, secs, until};
 
 /// Two terminals, no ports given, the cookie of the guide on the command line.
 #[test]
 fn two_terminals_on_one_host() {
+    let _port = default_port();
     let terminals = TempDir::new().expect("a runtime directory for both");
     let start = |name: &str| {
         let full = format!("{name}@{}", short_hostname());
@@ -135,7 +137,7 @@ fn the_side_that_asks_with_another_cookie_says_why_nobody_may_answer() {
 
 #[test]
 fn cluster_dns_name_joins_through_a_records_even_those_that_come_later() {
-    let loopback = Loopback::new();
+    let loopback = Loopback::on_default_port();
     let Some(dns) = Dns::on_loopback(&loopback) else { return };
     let start = |host: u8| {
         let spec = Spec::named(&format!("n{host}")).dns(&dns).bind(&loopback.at(host));
@@ -152,7 +154,7 @@ fn cluster_dns_name_joins_through_a_records_even_those_that_come_later() {
 
 #[test]
 fn cluster_dns_name_joins_through_aaaa_records() {
-    let loopback = Loopback::new();
+    let loopback = Loopback::on_default_port();
     let Some(dns) = Dns::on_loopback(&loopback) else { return };
     dns.publish(&[("six.test", &[std::net::Ipv6Addr::LOCALHOST])]);
     let start = |name: &str| {
@@ -166,7 +168,7 @@ fn cluster_dns_name_joins_through_aaaa_records() {
 
 #[test]
 fn connect_asks_for_a_records_and_for_srv_records() {
-    let loopback = Loopback::new();
+    let loopback = Loopback::on_default_port();
     let Some(mut dns) = Dns::on_loopback(&loopback) else { return };
     dns.publish(&[("svc.default.test", &[loopback.ip(1)]), ("host2.test", &[loopback.ip(2)])]);
     dns.publish_srv("_malla._tcp.default.test", "host2.test", 4999);

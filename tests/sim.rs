@@ -151,3 +151,39 @@ fn ctrl_c_ends_the_runs_and_what_was_done_is_told() {
     assert!(table.contains("split") && table.contains("RUNS"), "{table}");
     assert!(rest.join().expect("read").expect("text").contains("interrupted"));
 }
+
+#[test]
+fn reports_traces_and_captures_are_written_where_they_are_asked_for() {
+    let place = Place::with(SPLIT);
+    let (page, lines, capture) =
+        (place.file("r.html"), place.file("t.jsonl"), place.file("c.pcap"));
+    let paths = [&page, &lines, &capture].map(|path| path.to_str().expect("text"));
+    let files = ["--report", paths[0], "--trace", paths[1], "--pcap", paths[2]];
+    for what in [&["run", "split"][..], &["replay", "split", "--seed", "2"]] {
+        place.sim(&[what, &files].concat()).expect_success();
+        let page = std::fs::read_to_string(&page).expect("a page");
+        assert!(page.starts_with("<!doctype html>") && page.contains("chisme sim replay split"));
+        assert!(!page.contains("http://") && !page.contains("https://"), "it needs no network");
+        let lines = std::fs::read_to_string(&lines).expect("lines");
+        assert!(lines.lines().count() > 100);
+        for line in lines.lines() {
+            serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        }
+        let capture = std::fs::read(&capture).expect("a capture");
+        assert_eq!(capture[..4], [0xa1, 0xb2, 0x3c, 0x4d], "pcap with nanoseconds");
+        for path in [&place.file("r.html"), &place.file("t.jsonl"), &place.file("c.pcap")] {
+            std::fs::remove_file(path).expect("it was written");
+        }
+    }
+    let nowhere = place.file("no/such/folder.html");
+    let run = place.sim(&["run", "split", "--report", nowhere.to_str().expect("text")]);
+    assert!(run.status == Some(1) && run.stderr.contains("folder.html"), "{run}");
+}
+
+#[test]
+fn a_swarm_draws_scenarios_that_all_pass_and_ends_when_its_time_is_up() {
+    let mut command = Command::new(CHISME);
+    let run = Run::within(clean(&mut command).args(["sim", "swarm", "--for", "2s"]), secs(60));
+    let text = run.expect_success();
+    assert!(text.ends_with(" scenarios, 0 failed\n") && !text.starts_with("0 "), "{text}");
+}

@@ -56,11 +56,6 @@ impl Clock {
         self.drift_ppm = ppm.clamp(-500_000, 1_000_000);
     }
 
-    /// The rate at which it goes wrong.
-    pub(crate) const fn drift_ppm(&self) -> i64 {
-        self.drift_ppm
-    }
-
     /// Moves the wall clock.
     pub(crate) const fn step(&mut self, seconds: i64) {
         self.wall_ahead = self.wall_ahead.saturating_add(seconds.saturating_mul(1_000_000_000));

@@ -60,7 +60,7 @@ impl Cluster {
                         .filter(|(machine, _)| lie.peers.contains(machine))
                         .map(|&(_, addr)| addr)
                         .collect(),
-                    Answer::Flapping if now.as_nanos() / FLAP % 2 == 0 => Vec::new(),
+                    Answer::Flapping if (now.as_nanos() / FLAP).is_multiple_of(2) => Vec::new(),
                     Answer::Flapping => right.clone(),
                 };
                 lie.told += u64::from(said != right);

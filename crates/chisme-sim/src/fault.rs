@@ -17,7 +17,7 @@ use crate::disturbance::{Disturbance, DisturbanceId};
 use crate::millis;
 use crate::network::{Effect, NodeSet, Pulse, RuleId, Scope};
 use crate::outcome::{ProcessState, Ribbon};
-use crate::scenario::{Cut, Fault, Group, Scenario};
+use crate::scenario::{Cut, Fault, Group, Link, Scenario};
 use crate::story::seconds;
 
 /// A node that leaves is gone by then.
@@ -139,35 +139,11 @@ impl<'a> Faults<'a> {
         let now = cluster.now();
         let one = &mut self.ongoing[number];
         match &timed.fault {
-            Fault::Link { both_ways, link, .. } => {
-                let (from, to) = (NodeSet::of(&one.nodes), NodeSet::of(&one.others));
-                let effect = Effect::Impair(link.clone());
-                one.rule(cluster, Scope::Between(from.clone(), to.clone()), effect.clone(), None);
-                if *both_ways {
-                    one.rule(cluster, Scope::Between(to, from), effect, None);
-                }
-                let (from, to) = (one.nodes.clone(), one.others.clone());
-                let disturbance = if link.clog {
-                    Disturbance::Apart { from, to }
-                } else {
-                    Disturbance::Links { from, to }
-                };
-                one.excuses.push(cluster.disturb(disturbance));
-            }
+            Fault::Link { both_ways, link, .. } => one.links(*both_ways, link, cluster),
             Fault::Cut(cut) => one.cut(cut, scenario.nodes.count, cluster),
             Fault::FlipFlop { period, ingress, .. } => {
-                let pulse = Some(Pulse { since: now, period: *period });
-                let inside = NodeSet::of(&one.nodes);
-                let scope = if *ingress {
-                    Scope::Between(NodeSet::but(&one.nodes), inside)
-                } else {
-                    Scope::Across(inside)
-                };
-                one.rule(cluster, scope, Effect::Lose, pulse);
-                one.apart(one.others.clone(), one.nodes.clone(), cluster);
-                if !*ingress {
-                    one.apart(one.nodes.clone(), one.others.clone(), cluster);
-                }
+                let pulse = Pulse { since: now, period: *period };
+                one.flip_flop(pulse, *ingress, cluster);
             }
             Fault::Swizzle { step, .. } => self.swizzle(number, *step, now),
             Fault::Crash { .. } => {
@@ -443,6 +419,36 @@ impl Ongoing {
             self.deeds += u64::from(how(cluster, node));
         }
         self.excuses.push(cluster.disturb(Disturbance::Impaired(self.nodes.clone())));
+    }
+
+    fn links(&mut self, both_ways: bool, link: &Link, cluster: &mut Cluster) {
+        let (from, to) = (NodeSet::of(&self.nodes), NodeSet::of(&self.others));
+        let effect = Effect::Impair(Box::new(link.clone()));
+        self.rule(cluster, Scope::Between(from.clone(), to.clone()), effect.clone(), None);
+        if both_ways {
+            self.rule(cluster, Scope::Between(to, from), effect, None);
+        }
+        let (from, to) = (self.nodes.clone(), self.others.clone());
+        let disturbance = if link.clog {
+            Disturbance::Apart { from, to }
+        } else {
+            Disturbance::Links { from, to }
+        };
+        self.excuses.push(cluster.disturb(disturbance));
+    }
+
+    fn flip_flop(&mut self, pulse: Pulse, ingress: bool, cluster: &mut Cluster) {
+        let inside = NodeSet::of(&self.nodes);
+        let scope = if ingress {
+            Scope::Between(NodeSet::but(&self.nodes), inside)
+        } else {
+            Scope::Across(inside)
+        };
+        self.rule(cluster, scope, Effect::Lose, Some(pulse));
+        self.apart(self.others.clone(), self.nodes.clone(), cluster);
+        if !ingress {
+            self.apart(self.nodes.clone(), self.others.clone(), cluster);
+        }
     }
 
     fn cut(&mut self, cut: &Cut, count: usize, cluster: &mut Cluster) {

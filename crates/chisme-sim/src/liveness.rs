@@ -2,7 +2,7 @@
 //!
 //! It compares what nodes show with what machines do, at one moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chisme_proto::{NodeName, Session};
 
@@ -22,12 +22,14 @@ impl Cluster {
         if !lasting {
             return (!self.is_complete()).then(|| self.why_incomplete());
         }
-        (0..self.hosts.len()).find_map(|observer| self.wrong_at(observer))
+        let running = self.hosts.iter().filter(|host| host.process.is_some());
+        let running: BTreeSet<&NodeName> = running.map(|host| &host.setup.name).collect();
+        (0..self.hosts.len()).find_map(|observer| self.wrong_at(observer, &running))
     }
 
-    fn wrong_at(&self, observer: usize) -> Option<String> {
+    fn wrong_at(&self, observer: usize, running: &BTreeSet<&NodeName>) -> Option<String> {
         let host = &self.hosts[observer];
-        let process = host.process.as_ref().filter(|process| process.frozen == 0)?;
+        let process = host.process.as_ref().filter(|_| !host.is_frozen())?;
         let shown: BTreeMap<NodeName, Session> = process
             .node
             .members()
@@ -35,16 +37,21 @@ impl Cluster {
             .filter(|member| member.state.is_up())
             .map(|member| (member.name, member.session))
             .collect();
-        (0..self.hosts.len()).filter(|&subject| self.can_know(observer, subject)).find_map(
-            |subject| {
+        // Of two machines with one name the one that runs counts.
+        let counts = |subject: usize| {
+            let host = &self.hosts[subject];
+            host.process.is_some() || !running.contains(&host.setup.name)
+        };
+        (0..self.hosts.len())
+            .filter(|&subject| self.can_know(observer, subject) && counts(subject))
+            .find_map(|subject| {
                 let subject = &self.hosts[subject];
                 let local = subject.process.as_ref().map(|process| process.node.local());
                 let name = local.as_ref().map_or(&subject.setup.name, |local| &local.name);
                 let (seen, is) = (shown.get(name), local.as_ref().map(|local| &local.session));
                 (seen != is)
                     .then(|| format!("{} sees {}: {seen:?}, not {is:?}", host.label, label(name)))
-            },
-        )
+            })
     }
 
     fn can_know(&self, observer: usize, subject: usize) -> bool {

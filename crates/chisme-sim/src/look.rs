@@ -156,7 +156,11 @@ impl Cluster {
     /// Whether every running node sees every other running one, in its present session, and nobody
     /// else.
     pub fn is_complete(&self) -> bool {
-        self.incomplete().is_none()
+        // Whoever counts wrong is wrong, and counting is cheap.
+        let running = || self.hosts.iter().filter(|host| host.process.is_some());
+        let all = running().count();
+        let mut awake = running().filter(|host| !host.is_frozen());
+        awake.all(|host| host.record.view.up() + 1 == all) && self.incomplete().is_none()
     }
 
     /// Whose view is not complete, and what is missing or too much in it.

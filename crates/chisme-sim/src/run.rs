@@ -163,7 +163,7 @@ impl<'a> Run<'a> {
         let nodes = &self.scenario.nodes;
         let count = u32::try_from(nodes.count).unwrap_or(u32::MAX);
         if self.scenario.network != Link::default() {
-            let effect = Effect::Impair(self.scenario.network.clone());
+            let effect = Effect::Impair(Box::new(self.scenario.network.clone()));
             self.cluster.rule(Scope::Between(NodeSet::all(), NodeSet::all()), effect, None);
         }
         let machines = self.faults.as_ref().map_or(nodes.count, Faults::machines);
@@ -178,7 +178,9 @@ impl<'a> Run<'a> {
         }
         for n in 0..count {
             self.cluster.start(&format!("n{n}"));
-            self.cluster.run_for(nodes.spread / count);
+            // Not `run_for`: with each start it would hold every snapshot against every event.
+            let next = self.cluster.now() + nodes.spread / count;
+            self.cluster.run_to(next);
         }
         let started = seconds(self.cluster.now());
         if !nodes.formed_within.is_zero()

@@ -1,12 +1,14 @@
 //! `chisme sim`: scenarios of whole clusters under virtual time.
 //!
-//! `args` is its command line, `files` finds scenarios, `progress` and `print` show. What runs is
-//! `chisme-sim`; nothing here knows a rule of it.
+//! `args` is its command line, `files` finds scenarios, `progress` and `print` show, `artifacts`
+//! writes files; `swarm` makes scenarios up. What runs is `chisme-sim`; nothing here knows a rule of it.
 
 mod args;
+mod artifacts;
 mod files;
 mod print;
 mod progress;
+mod swarm;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,11 +16,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use chisme_sim::outcome::{Outcome, Verdict};
-use chisme_sim::{Keep, Point, Sweep, check_determinism};
+use chisme_sim::outcome::Verdict;
+use chisme_sim::{Keep, Patience, Point, Sweep, check_determinism, report};
 
 pub(crate) use self::args::SimCommand;
-use self::args::{Outputs, ReplayArgs, RunArgs};
+use self::args::{ReplayArgs, RunArgs};
 use self::files::Asked;
 use self::print::Batch;
 use self::progress::Bar;
@@ -31,7 +33,7 @@ pub(crate) fn run(command: SimCommand) -> anyhow::Result<ExitCode> {
         SimCommand::Run(args) => run_all(&args),
         SimCommand::Replay(args) => replay(&args),
         SimCommand::List { place, json } => list(&place.dir, json),
-        SimCommand::Swarm(_) => todo!(),
+        SimCommand::Swarm(args) => swarm::run(&args, &stop_on_interrupt()?),
     }
 }
 
@@ -90,6 +92,9 @@ fn run_all(args: &RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     tell(args, &batches)?;
+    if args.shrink {
+        shrink_first(&batches, &stop)?;
+    }
     let worst = batches
         .iter()
         .fold(Verdict::Passed, |worst, batch| worst.worse(chisme_sim::worst(&batch.results)));
@@ -170,45 +175,45 @@ fn repeat(
 
 fn tell(args: &RunArgs, batches: &[Batch]) -> anyhow::Result<()> {
     if args.outputs.json {
-        let all: Vec<&Outcome> =
-            batches.iter().flat_map(|b| b.results.iter().flat_map(|r| &r.runs)).collect();
-        let text = serde_json::json!({ "version": 1, "runs": all });
-        out(&format!("{text}\n"))?;
+        let runs = batches.iter().flat_map(|b| b.results.iter().flat_map(|r| &r.runs));
+        out(&report::json(&runs.cloned().collect::<Vec<_>>()))?;
     } else {
         out(&print::table(batches, style::stdout_has_colours()))?;
         out(&print::known_misses(batches))?;
     }
-    complain_of(&print::failures(batches));
-    write_files(args, batches)
-}
-
-fn complain_of(text: &str) {
-    if !text.is_empty() {
-        complain(text.trim_end());
+    let failures = print::failures(batches);
+    if !failures.is_empty() {
+        complain(failures.trim_end());
     }
+    artifacts::of_sweep(&args.outputs, batches)
 }
 
-fn write_files(args: &RunArgs, batches: &[Batch]) -> anyhow::Result<()> {
-    let _ = (args, batches);
-    Ok(())
+/// Makes the first failure smaller, and shows what is left of it.
+fn shrink_first(batches: &[Batch], stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let mut runs = batches.iter().flat_map(|batch| {
+        batch.results.iter().flat_map(|results| &results.runs).map(move |run| (batch, run))
+    });
+    let Some((batch, run)) = runs.find(|(_, run)| run.is_failure()) else { return Ok(()) };
+    let patience = Patience { stop: Arc::clone(stop), ..Patience::default() };
+    let step = |text: &str| complain(&format!("smaller: {text}"));
+    match chisme_sim::shrink(&batch.scenario, &run.point, run.seed, &patience, step) {
+        Some(shrunk) => out(&format!("# seed {}\n{}\n", run.seed, shrunk.toml.trim_end())),
+        None => Ok(()),
+    }
 }
 
 fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let Asked { word, scenario } = files::load(&args.scenario, &args.place.dir, &args.changes)?;
-    let keep = keep(&args.outputs);
-    let none = Point::new();
-    let outcome = chisme_sim::run(&scenario, &none, args.seed, &keep);
+    let keep = artifacts::keep(&args.outputs);
+    let outcome = chisme_sim::run(&scenario, &Point::new(), args.seed, &keep);
     if args.outputs.json {
-        out(&format!("{}\n", serde_json::json!({ "version": 1, "runs": [outcome] })))?;
+        out(&report::json(std::slice::from_ref(&outcome)))?;
     } else {
         out(&print::run(&outcome, &word, args.outputs.verbose))?;
     }
+    artifacts::of_run(&args.outputs, &word, &outcome)?;
     let judged = if outcome.is_failure() { outcome.verdict.exit_status() } else { 0 };
     Ok(ExitCode::from(judged))
-}
-
-fn keep(outputs: &Outputs) -> Keep {
-    Keep { story: true, window: outputs.window }
 }
 
 /// Ctrl-C ends the runs, and what is done is told; a second one ends everything.

@@ -28,6 +28,19 @@ impl Bar {
         Self(bar)
     }
 
+    /// For nobody knows how many.
+    pub(super) fn endless(name: &str) -> Self {
+        let bar = Self::new(name, 0, false);
+        bar.0.unset_length();
+        let style = ProgressStyle::with_template("{prefix:<22} {spinner} {pos} done  {per_sec}");
+        bar.0.set_style(style.expect("the template is a constant"));
+        bar
+    }
+
+    pub(super) fn count(&self, done: u64) {
+        self.0.set_position(done);
+    }
+
     /// One more has ended.
     pub(super) fn step(&self, done: usize, failed: usize) {
         self.0.set_position(done as u64);

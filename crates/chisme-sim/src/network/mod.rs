@@ -115,10 +115,6 @@ pub(crate) struct Damage {
 }
 
 impl Damage {
-    pub(crate) fn is_none(&self) -> bool {
-        self.flip.is_none() && self.cut.is_none()
-    }
-
     pub(crate) fn inflict(self, bytes: &mut Vec<u8>) {
         if bytes.is_empty() {
             return;
@@ -176,13 +172,9 @@ impl Network {
     }
 
     /// What a rule has done so far; none if it has ended.
-    pub(crate) fn deeds(&self, id: RuleId) -> Option<Deeds> {
+    #[cfg(test)]
+    fn deeds(&self, id: RuleId) -> Option<Deeds> {
         self.rules.iter().find(|rule| rule.id == id).map(|rule| rule.deeds)
-    }
-
-    /// The scope of a rule that is in force.
-    pub(crate) fn scope_mut(&mut self, id: RuleId) -> Option<&mut Scope> {
-        self.rules.iter_mut().find(|rule| rule.id == id).map(|rule| &mut rule.scope)
     }
 
     /// Whether what goes from one machine to another would be kept back now; lost goes first.

@@ -53,7 +53,7 @@ pub(crate) enum Effect {
     Lose,
     /// Kept back until the rule ends.
     Clog,
-    Impair(Link),
+    Impair(Box<Link>),
 }
 
 /// In force and not in turn, each for `period`, beginning with the one at `since`.
@@ -66,7 +66,7 @@ pub(crate) struct Pulse {
 impl Pulse {
     fn is_on(&self, now: Instant) -> bool {
         let turns = now.saturating_since(self.since).as_nanos() / self.period.as_nanos().max(1);
-        turns % 2 == 0
+        turns.is_multiple_of(2)
     }
 }
 

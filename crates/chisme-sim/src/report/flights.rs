@@ -11,6 +11,12 @@ use crate::outcome::{Flight, Story};
 /// More would be a grey area, and slow.
 const MOST_FLIGHTS: usize = 2_000;
 const TOP: f64 = 12.0;
+/// A datagram takes about a millisecond; so wide is that drawn, so that one sees its slope.
+const MILLISECOND: f64 = 6.0;
+/// A window that would be wider is drawn more closely.
+const WIDEST: f64 = 8_000.0;
+/// The names of the nodes stand again and again, so that one is in sight wherever one scrolls.
+const NAMES_EVERY: f64 = 640.0;
 
 struct Window {
     from: f64,
@@ -19,6 +25,8 @@ struct Window {
     lanes: BTreeMap<u32, usize>,
     /// The height of a lane.
     lane: f64,
+    /// Where the plot ends.
+    right: f64,
 }
 
 /// The diagram, or none if no window was asked for.
@@ -47,10 +55,12 @@ pub(crate) fn chart(story: &Story) -> Option<String> {
     } else {
         String::new()
     };
-    let height = coordinate(window.bottom() + 26.0);
+    let (width, height) = (coordinate(window.right + WIDTH - RIGHT), window.bottom() + 26.0);
+    let height = coordinate(height);
     Some(format!(
         "{}{note}<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{label}\">\
-         <svg class=\"chart flights\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
+         <svg class=\"flights\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {width} {height}\" role=\"img\" \
          aria-label=\"{label}\">{body}</svg></div>",
         legend(&kinds, lost),
     ))
@@ -99,11 +109,13 @@ impl Window {
             flights.iter().flat_map(|flight| [flight.from, flight.to]).collect();
         let lane = (560.0 / nodes.len() as f64).clamp(5.0, 30.0);
         let lanes = nodes.into_iter().enumerate().map(|(lane, node)| (node, lane)).collect();
-        Some(Self { from, to: to.max(from + 1e-3), lanes, lane })
+        let to = to.max(from + 1e-3);
+        let right = LEFT + ((to - from) * 1e3 * MILLISECOND).clamp(RIGHT - LEFT, WIDEST);
+        Some(Self { from, to, lanes, lane, right })
     }
 
     fn x(&self, at: f64) -> f64 {
-        LEFT + (RIGHT - LEFT) * ((at - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
+        LEFT + (self.right - LEFT) * ((at - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
     }
 
     fn y(&self, node: u32) -> f64 {
@@ -116,17 +128,20 @@ impl Window {
 
     fn lanes(&self, story: &Story) -> String {
         let every = (13.0 / self.lane).ceil() as usize;
+        let places = ((self.right - LEFT) / NAMES_EVERY).floor().max(1.0) as usize;
         let mut svg = String::new();
         for (node, lane) in &self.lanes {
             let y = coordinate(self.y(*node));
-            write!(svg, "<path class=\"rule\" d=\"M{LEFT} {y}H{RIGHT}\"/>").expect("it grows");
-            if lane.is_multiple_of(every) {
-                let name = story.nodes.get(*node as usize).map_or("?", String::as_str);
+            let right = coordinate(self.right);
+            write!(svg, "<path class=\"rule\" d=\"M{LEFT} {y}H{right}\"/>").expect("it grows");
+            let name = story.nodes.get(*node as usize).map_or("?", String::as_str);
+            for place in (0..places).filter(|_| lane.is_multiple_of(every)) {
+                let x = coordinate(LEFT - 8.0 + place as f64 * NAMES_EVERY);
                 write!(
                     svg,
-                    "<text class=\"tick\" x=\"{}\" y=\"{y}\" dy=\".32em\" \
+                    "<text class=\"tick{}\" x=\"{x}\" y=\"{y}\" dy=\".32em\" \
                      text-anchor=\"end\">{}</text>",
-                    LEFT - 8.0,
+                    if place == 0 { "" } else { " again" },
                     escape(name)
                 )
                 .expect("it grows");
@@ -136,7 +151,8 @@ impl Window {
     }
 
     fn ticks(&self) -> String {
-        let steps = ticks(self.to - self.from, 8);
+        let count = (8.0 * (self.right - LEFT) / (RIGHT - LEFT)) as usize;
+        let steps = ticks(self.to - self.from, count);
         let step = steps.get(1).copied().unwrap_or(1.0);
         let first = (self.from / step - 1e-6).ceil();
         let count = ((self.to - first * step) / step + 1e-6).floor().max(0.0) as usize;
@@ -209,6 +225,17 @@ mod tests {
         let chart = chart(&story).expect("there are datagrams");
         assert!(chart.contains("The first 2000 of 5000 datagrams"));
         assert_eq!(chart.matches("class=\"flight s0\"").count(), MOST_FLIGHTS + 1);
+    }
+
+    #[test]
+    fn the_slope_of_a_datagram_can_be_seen_in_a_long_window_too() {
+        let mut story = sample::run().story.expect("it has one");
+        let last = Flight { sent: 12.0, arrived: Some(12.001), ..story.flights[0].clone() };
+        story.flights.push(last);
+        let flights: Vec<&Flight> = story.flights.iter().collect();
+        let window = Window::around(&flights).expect("there are datagrams");
+        let slope = window.x(12.001) - window.x(12.0);
+        assert!((slope - MILLISECOND).abs() < 0.1, "{slope}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ struct Curve {
 }
 
 /// The curves of all runs together, or none if nothing was detected.
-pub(crate) fn chart(outcomes: &[Outcome]) -> Option<String> {
+pub(crate) fn chart(outcomes: &[&Outcome]) -> Option<String> {
     let curves: Vec<Curve> = [DetectorMode::Chisme, DetectorMode::Baseline]
         .into_iter()
         .flat_map(|detector| curves(outcomes, detector))
@@ -61,8 +61,8 @@ fn entry(legend: &mut String, class: &str, name: &str) {
     .expect("a string grows");
 }
 
-fn curves(outcomes: &[Outcome], detector: DetectorMode) -> Vec<Curve> {
-    let runs = || outcomes.iter().filter(|outcome| outcome.detector == detector);
+fn curves(outcomes: &[&Outcome], detector: DetectorMode) -> Vec<Curve> {
+    let runs = || outcomes.iter().copied().filter(|outcome| outcome.detector == detector);
     let (who, class) = match detector {
         DetectorMode::Chisme => ("", ""),
         DetectorMode::Baseline => ("baseline: ", " baseline"),
@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn each_kind_of_latency_has_a_curve_with_a_name() {
-        let chart = chart(&sample::sweep()).expect("something was detected");
+        let chart =
+            chart(&sample::sweep().iter().collect::<Vec<_>>()).expect("something was detected");
         for name in
             ["first suspicion by anybody (4)", "first Down", "baseline: Down", "SWIM (2002)"]
         {
@@ -177,6 +178,6 @@ mod tests {
     fn where_nothing_was_detected_there_is_no_chart() {
         let mut outcome = sample::run();
         outcome.figures = crate::outcome::Figures::default();
-        assert!(chart(&[outcome]).is_none());
+        assert!(chart(&[&outcome]).is_none());
     }
 }

@@ -393,6 +393,11 @@ impl Scenario {
         Ok(scenario)
     }
 
+    /// The scenario as a file that [`parse`](Self::parse) reads.
+    pub fn to_toml(&self) -> String {
+        self.table.to_string()
+    }
+
     /// All combinations of the parameters, or the one empty combination.
     pub fn points(&self) -> Vec<BTreeMap<String, toml::Value>> {
         let mut points = vec![BTreeMap::new()];
