@@ -161,9 +161,12 @@ mod tests {
         // 1 - 1/e of the one, 1 - 1/e^2 of the other.
         assert!((promised(&[1.0, 2.0], 2.0) - (86.466 + 63.212) / 2.0).abs() < 1e-3);
         let mut outcomes = sample::sweep();
-        assert!(chart(&outcomes).expect("detected").contains("1 − e^(−t / 1 s)"));
+        let drawn = |outcomes: &[Outcome]| {
+            chart(&outcomes.iter().collect::<Vec<_>>()).expect("something was detected")
+        };
+        assert!(drawn(&outcomes).contains("1 − e^(−t / 1 s)"));
         outcomes[3].probe_period = 2.0;
-        assert!(chart(&outcomes).expect("detected").contains("periods 1 s to 2 s"));
+        assert!(drawn(&outcomes).contains("periods 1 s to 2 s"));
     }
 
     #[test]
