@@ -36,7 +36,9 @@ mod keyring;
 mod limit;
 mod name;
 mod node;
+mod order;
 mod replay;
+mod roster;
 mod swim;
 mod table;
 mod time;
@@ -59,6 +61,7 @@ pub use keyring::{
 };
 pub use name::{ClusterName, MAX_CLUSTER_NAME_LEN, MAX_NAME_LEN, NameError, NameKind, NodeName};
 pub use node::{Identity, MAX_OUTPUTS, Node};
+pub use roster::Roster;
 pub use time::Instant;
 
 /// The UDP port that a node takes when it is given none; the next 15 are tried after it.
