@@ -72,6 +72,12 @@ impl Node {
             if age < id.age() {
                 return None;
             }
+            // Nothing new, as nearly always.
+            let known = entry.held().is_some_and(|held| held.incarnation >= incarnation);
+            if age == id.age() && entry.is_up() && known {
+                self.follow_move(&id, peer, now);
+                return Some(id);
+            }
         }
         let claim = Claim {
             name: &peer.sender.name,

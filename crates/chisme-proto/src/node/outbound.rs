@@ -63,15 +63,19 @@ impl Node {
         if self.effects.is_empty() {
             return;
         }
-        let Effects { sends, timers, notes } = std::mem::take(&mut self.effects);
-        for note in notes {
+        let Effects { mut sends, mut timers, mut notes } = std::mem::take(&mut self.effects);
+        for note in notes.drain(..) {
             self.take_note(note, now);
         }
-        for (id, packet) in sends {
+        for (id, packet) in sends.drain(..) {
             self.send_to_member(&id, &Body::Swim(&packet));
         }
-        for (timer, after) in timers {
+        for (timer, after) in timers.drain(..) {
             self.schedule_swim(timer, after, now);
+        }
+        if self.effects.is_empty() {
+            // Their memory serves the next call.
+            self.effects = Effects { sends, timers, notes };
         }
     }
 

@@ -72,7 +72,7 @@ impl Packet {
     }
 }
 
-fn take<T: bincode::Decode<()>>(bytes: &mut &[u8]) -> Result<T, Malformed> {
+fn take<'a, T: bincode::BorrowDecode<'a, ()>>(bytes: &mut &'a [u8]) -> Result<T, Malformed> {
     let (value, used) = decode_prefix(bytes)?;
     *bytes = &bytes[used..];
     Ok(value)
