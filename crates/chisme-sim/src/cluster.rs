@@ -36,7 +36,7 @@ pub struct Cluster {
     roster: Roster,
     pub(crate) network: Network,
     pub(crate) queue: Queue<Happening>,
-    pub(crate) spins: u32,
+    pub(crate) spins: usize,
     pub(crate) seeds: Vec<String>,
     /// How many machines have moved to addresses of their own.
     pub(crate) moves: u16,

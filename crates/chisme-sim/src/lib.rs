@@ -99,6 +99,7 @@
 //! `liveness` and `expect` judge it, `outcome` is what is told. `story` is what reports draw, by
 //! `dissect`. `sweep` runs many, `trace` one twice, `shrink` ever smaller ones, `swarm` any.
 
+mod acquaint;
 mod attack;
 mod bounds;
 mod builder;

@@ -2,11 +2,12 @@
 //!
 //! One room per concern, all of them methods of [`Node`]: `inbound` judges datagrams, `outbound`
 //! seals them, `contact` knocks at addresses, for `request` (connect, ping), `seeding` and
-//! others, `admit` lets newcomers in, `dispute` settles two
-//! holders of one name, `membership` keeps table and foca in step, `shown` tells the user, `healing` mends partitions,
+//! others, `admit` lets newcomers in, `assume` takes whom its owner vouches for, `dispute` settles
+//! two holders of one name, `membership` keeps table and foca in step, `shown` tells the user, `healing` mends partitions,
 //! `farewell` leaves.
 
 mod admit;
+mod assume;
 mod contact;
 mod dispute;
 mod farewell;
@@ -52,6 +53,9 @@ use schedule::{Schedule, Timer};
 
 /// The most outputs that wait for the driver; datagrams beyond it are dropped and counted.
 pub const MAX_OUTPUTS: usize = 16_384;
+
+/// So much room for outputs is kept while there are none.
+const KEPT_OUTPUTS: usize = 64;
 
 /// The most siblings on one host that a node knows of.
 const MAX_SIBLINGS: usize = 256;
@@ -252,7 +256,12 @@ impl Node {
 
     /// The next thing that the node wants done.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() && self.outputs.capacity() > KEPT_OUTPUTS {
+            // What a burst took is given back.
+            self.outputs = VecDeque::new();
+        }
+        output
     }
 
     /// When to hand in [`Input::Timeout`]; none once the node has stopped.
@@ -310,6 +319,7 @@ impl Node {
             }
             Command::SetKeys(keys) => self.keys = keys.succeeding(&self.keys),
             Command::ResolveSeeds => self.output(Output::ResolveSeeds),
+            Command::Assume(members) => self.assume(&members, now),
         }
     }
 
