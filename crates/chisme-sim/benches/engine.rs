@@ -1,8 +1,8 @@
 //! How fast simulations run, beside their targets: `cargo bench -p chisme-sim`, on one core, with
 //! authentication on, as in production. Seconds are those that this process had the core.
 //!
-//! `cargo bench -p chisme-sim -- large` runs clusters of 1,000 nodes too, which takes a minute or
-//! two, and `huge` one of 10,000.
+//! `cargo bench -p chisme-sim -- large` runs clusters of 1,000 nodes too (`bootstrap` and `rest` one
+//! each), which takes a minute, and `huge` one of 10,000, which takes ten.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -12,8 +12,10 @@ use chisme_sim::{Cluster, secs};
 fn main() {
     let asked = |what: &str| std::env::args().any(|argument| argument == what);
     small();
-    if asked("large") {
+    if asked("large") || asked("bootstrap") {
         bootstrap();
+    }
+    if asked("large") || asked("rest") {
         large();
     }
     if asked("huge") {

@@ -1,5 +1,7 @@
 //! A cluster whose nodes know each other from the start.
 
+use std::collections::BTreeMap;
+
 use chisme_proto::{Assumed, Command, Event, Input, NameHash, Output};
 
 use crate::cluster::Cluster;
@@ -18,19 +20,20 @@ impl Cluster {
         let everybody = self.hosts.iter().filter_map(|host| {
             let local = host.process.as_ref()?.node.local();
             let (session, endpoints) = (local.session, local.endpoints);
-            Some(Assumed { name: local.name, session, endpoints })
+            let hash = NameHash::of(&local.name);
+            Some((hash, Assumed { name: local.name, session, endpoints }))
         });
-        let mut everybody: Vec<Assumed> = everybody.collect();
         // In this order a table grows at its end.
-        everybody.sort_by_cached_key(|member| NameHash::of(&member.name));
+        let everybody: BTreeMap<NameHash, Assumed> = everybody.collect();
+        let everybody: Vec<Assumed> = everybody.into_values().collect();
         let rows = everybody.iter().map(|member| (member.name.clone(), member.session));
         let acquaintance = Acquaintance::of(rows);
         for index in 0..self.hosts.len() {
             self.acquaint_one(index, &everybody);
             let host = &mut self.hosts[index];
             host.record.view = acquaintance.view_of(&host.setup.name);
-            self.check_snapshot(index);
         }
+        self.check_snapshots();
     }
 
     fn acquaint_one(&mut self, index: usize, everybody: &[Assumed]) {

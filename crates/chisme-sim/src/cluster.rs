@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use chisme_proto::{Command, Contact, DEFAULT_PORT, Input, Instant, NodeName, RequestId, Roster};
+use chisme_proto::{Command, Contact, DEFAULT_PORT, Input, Instant, NodeName, RequestId};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
 use crate::check::Watch;
 use crate::digest::Digest;
 use crate::drive::{Happening, Held};
-use crate::host::{Host, Setup};
+use crate::host::{Common, Host, Setup};
 use crate::network::{Datagram, Effect, Network, NodeSet, RuleId, Scope};
 use crate::outcome::ProcessState;
 use crate::owners::Owners;
@@ -32,8 +32,7 @@ pub struct Cluster {
     pub(crate) hosts: Vec<Host>,
     pub(crate) labels: BTreeMap<String, usize>,
     pub(crate) owners: Owners,
-    /// What all nodes know of each other, held once.
-    roster: Roster,
+    common: Common,
     pub(crate) network: Network,
     pub(crate) queue: Queue<Happening>,
     pub(crate) spins: usize,
@@ -75,7 +74,7 @@ impl Cluster {
             hosts: Vec::new(),
             labels: BTreeMap::new(),
             owners: Owners::default(),
-            roster: Roster::default(),
+            common: Common::default(),
             network: Network::new(seed),
             queue: Queue::default(),
             spins: 0,
@@ -142,7 +141,7 @@ impl Cluster {
                 self.owners.remove(addr);
             }
         }
-        host.start(&self.roster, now);
+        host.start(&mut self.common, now);
         for &addr in &host.bound {
             self.owners.insert(addr, index);
         }

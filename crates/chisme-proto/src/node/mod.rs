@@ -54,9 +54,6 @@ use schedule::{Schedule, Timer};
 /// The most outputs that wait for the driver; datagrams beyond it are dropped and counted.
 pub const MAX_OUTPUTS: usize = 16_384;
 
-/// So much room for outputs is kept while there are none.
-const KEPT_OUTPUTS: usize = 64;
-
 /// The most siblings on one host that a node knows of.
 const MAX_SIBLINGS: usize = 256;
 
@@ -257,8 +254,9 @@ impl Node {
     /// The next thing that the node wants done.
     pub fn poll_output(&mut self) -> Option<Output> {
         let output = self.outputs.pop_front();
-        if output.is_none() && self.outputs.capacity() > KEPT_OUTPUTS {
-            // What a burst took is given back.
+        if output.is_none() {
+            // What a burst took is given back; and of many nodes in one process the next one finds this
+            // memory in the caches.
             self.outputs = VecDeque::new();
         }
         output

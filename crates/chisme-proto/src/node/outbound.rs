@@ -63,19 +63,15 @@ impl Node {
         if self.effects.is_empty() {
             return;
         }
-        let Effects { mut sends, mut timers, mut notes } = std::mem::take(&mut self.effects);
-        for note in notes.drain(..) {
+        let Effects { sends, timers, notes } = std::mem::take(&mut self.effects);
+        for note in notes {
             self.take_note(note, now);
         }
-        for (id, packet) in sends.drain(..) {
+        for (id, packet) in sends {
             self.send_to_member(&id, &Body::Swim(&packet));
         }
-        for (timer, after) in timers.drain(..) {
+        for (timer, after) in timers {
             self.schedule_swim(timer, after, now);
-        }
-        if self.effects.is_empty() {
-            // Their memory serves the next call.
-            self.effects = Effects { sends, timers, notes };
         }
     }
 
