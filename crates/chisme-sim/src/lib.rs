@@ -99,6 +99,7 @@
 //! `liveness` and `expect` judge it, `outcome` is what is told. `story` is what reports draw, by
 //! `dissect`. `sweep` runs many, `trace` one twice, `shrink` ever smaller ones, `swarm` any.
 
+mod acquaint;
 mod attack;
 mod bounds;
 mod builder;
@@ -118,6 +119,7 @@ mod log;
 mod look;
 mod network;
 pub mod outcome;
+mod owners;
 mod panics;
 mod queue;
 mod record;
