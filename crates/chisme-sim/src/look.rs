@@ -29,6 +29,11 @@ impl Cluster {
         self.seed
     }
 
+    /// How many things have happened: datagrams that arrived, timers, look-ups.
+    pub const fn happenings(&self) -> u64 {
+        self.events
+    }
+
     /// The virtual time since the beginning.
     pub fn elapsed(&self) -> Duration {
         self.now - Instant::default()

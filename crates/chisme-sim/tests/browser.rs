@@ -220,7 +220,30 @@ fn a_report_of_a_run_fits_on_a_phone() {
     assert!(told["window"].as_u64().is_some_and(|width| width <= 500), "{told}");
     assert_eq!(told["page"], told["window"], "the page scrolls sideways: {told}");
     assert_eq!(told["errors"], serde_json::json!([]), "{told}");
+    let told = browser.ask(&framed(&page, 360), "narrow.html", FRAMED, &[]);
+    assert_eq!(told["window"], 360, "{told}");
+    assert_eq!(told["page"], 360, "the page scrolls sideways: {told}");
+    assert_eq!(told["ready"], true, "the page's script did not run: {told}");
 }
+
+/// A page in a frame of some width: a window of the browser cannot be as narrow as a phone is.
+fn framed(page: &str, width: u32) -> String {
+    let page = page.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+    format!(
+        "<!doctype html><html><head></head><body><iframe width=\"{width}\" height=\"800\" \
+         srcdoc=\"{page}\"></iframe></body></html>"
+    )
+}
+
+/// How wide the frame is, and what is in it.
+const FRAMED: &str = r#"
+    const root = document.querySelector("iframe").contentDocument.documentElement;
+    return {
+        window: root.clientWidth,
+        page: root.scrollWidth,
+        ready: root.classList.contains("ready"),
+    };
+"#;
 
 /// How wide the window is, and what is in it.
 const WIDTHS: &str = r#"

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::text::{coordinate, escape, number};
+use super::text::{coordinate, escape, number, short};
 
 /// The width of all charts, in the units of their drawings.
 pub(crate) const WIDTH: f64 = 960.0;
@@ -86,7 +86,7 @@ impl Frame {
         let mut frame =
             Self { x_max, y_max, height, body, below: 24.0, class: "chart", attributes };
         for tick in y_ticks {
-            let label = number(tick) + unit;
+            let label = short(tick) + unit;
             frame.y_tick(tick, &label);
         }
         frame

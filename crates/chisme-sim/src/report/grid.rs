@@ -7,7 +7,7 @@ use super::axis::Frame;
 use super::groups::{self, Group, plain, verdict_name};
 use super::tables::table;
 use super::text::{escape, number, time, time_or_dash};
-use crate::outcome::Outcome;
+use crate::outcome::{Expectation, Outcome};
 use crate::scenario::DetectorMode;
 use crate::sweep::Summary;
 
@@ -49,7 +49,9 @@ pub(crate) fn points(outcomes: &[Outcome]) -> String {
     let groups = groups::of(outcomes);
     let parameters = parameters(&groups);
     let both = has_both(&groups);
-    let mut headings: Vec<&str> = parameters.clone();
+    let several = groups::scenarios(outcomes).len() > 1;
+    let mut headings: Vec<&str> = if several { vec!["scenario"] } else { Vec::new() };
+    headings.extend(&parameters);
     if both {
         headings.push("detector");
     }
@@ -67,6 +69,9 @@ pub(crate) fn points(outcomes: &[Outcome]) -> String {
     let rows = groups.iter().fold(String::new(), |mut rows, group| {
         let summary = Summary::of(&group.runs);
         rows.push_str("<tr>");
+        if several {
+            write!(rows, "<th scope=\"row\">{}</th>", escape(group.scenario)).expect("it grows");
+        }
         for parameter in &parameters {
             let value = group.point.get(*parameter).map_or_else(|| "–".to_owned(), plain);
             write!(rows, "<th scope=\"row\">{}</th>", escape(&value)).expect("it grows");
@@ -96,45 +101,58 @@ pub(crate) fn points(outcomes: &[Outcome]) -> String {
     table(&headings, &rows)
 }
 
-/// What the scenario expects: in how many runs it came so, and the worst that came.
+/// What the scenarios expect: in how many runs it came so, and the worst that came.
 pub(crate) fn expectations(outcomes: &[Outcome]) -> String {
-    let ours = || outcomes.iter().filter(|run| run.detector == DetectorMode::Chisme);
-    let lines = || ours().flat_map(|run| &run.expectations);
-    let mut names: Vec<&str> = Vec::new();
-    for line in lines() {
-        if !names.contains(&line.what.as_str()) {
-            names.push(&line.what);
-        }
-    }
-    if names.is_empty() {
+    let scenarios = groups::scenarios(outcomes);
+    let several = scenarios.len() > 1;
+    let rows = scenarios.iter().map(|scenario| {
+        let ours = outcomes.iter().filter(|run| run.scenario == **scenario);
+        let ours = ours.filter(|run| run.detector == DetectorMode::Chisme);
+        let lines: Vec<&Expectation> = ours.flat_map(|run| &run.expectations).collect();
+        expectations_of(&lines, if several { scenario } else { "" })
+    });
+    let rows = rows.collect::<String>();
+    if rows.is_empty() {
         return "<p class=\"dim\">The scenario expects no figures.</p>".to_owned();
     }
-    let rows = names.iter().fold(String::new(), |rows, name| {
-        let all = || lines().filter(|line| line.what == *name);
-        let (met, count) = (all().filter(|line| line.met).count(), all().count());
-        let show = |value: f64, unit: &str| match unit {
-            "s" => time(value),
-            _ => number(value),
+    let headings = ["expectation", "#wanted", "#worst", "#runs that met it", "result"];
+    let scenario: &[&str] = if several { &["scenario"] } else { &[] };
+    table(&[scenario, &headings].concat(), &rows)
+}
+
+fn expectations_of(lines: &[&Expectation], scenario: &str) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for line in lines {
+        place(&mut names, &line.what);
+    }
+    let row = |name: &&str| {
+        let all: Vec<&Expectation> =
+            lines.iter().copied().filter(|line| line.what == *name).collect();
+        let met = all.iter().filter(|line| line.met).count();
+        let unit = all.first().map_or("", |line| line.unit);
+        let show = |value: f64| if unit == "s" { time(value) } else { number(value) };
+        let dash = || "–".to_owned();
+        // A grid may change what is wanted; then the most that is allowed anywhere.
+        let wanted = all.iter().map(|line| line.wanted).reduce(f64::max).map_or_else(dash, show);
+        let worst = all.iter().filter_map(|line| line.got).reduce(f64::max).map_or_else(dash, show);
+        let known = all.iter().all(|line| line.met || line.known_miss);
+        let result = match (met == all.len(), known) {
+            (true, _) => "<span class=\"badge pass\">✓ met</span>",
+            (false, true) => "<span class=\"badge known\">◐ known miss</span>",
+            (false, false) => "<span class=\"badge fail\">✗ missed</span>",
         };
-        let (wanted, unit) = all().next().map_or((0.0, ""), |line| (line.wanted, line.unit));
-        let worst = all().filter_map(|line| line.got).reduce(f64::max);
-        let worst = worst.map_or_else(|| "–".to_owned(), |worst| show(worst, unit));
-        let result = match met == count {
-            true => "<span class=\"badge pass\">✓ met</span>",
-            false if all().all(|line| line.met || line.known_miss) => {
-                "<span class=\"badge known\">◐ known miss</span>"
-            }
-            false => "<span class=\"badge fail\">✗ missed</span>",
+        let whose = match scenario {
+            "" => String::new(),
+            scenario => format!("<th scope=\"row\">{}</th>", escape(scenario)),
         };
-        rows + &format!(
-            "<tr><th scope=\"row\"><code>{}</code></th><td class=\"num\">≤ {}</td>\
-             <td class=\"num\">{worst}</td><td class=\"num\">{met} of {count}</td>\
-             <td>{result}</td></tr>",
+        format!(
+            "<tr>{whose}<th scope=\"row\"><code>{}</code></th><td class=\"num\">≤ {wanted}</td>\
+             <td class=\"num\">{worst}</td><td class=\"num\">{met} of {}</td><td>{result}</td></tr>",
             escape(name),
-            show(wanted, unit),
+            all.len(),
         )
-    });
-    table(&["expectation", "#wanted", "#worst", "#runs that met it", "result"], &rows)
+    };
+    names.iter().map(row).collect()
 }
 
 /// The runs that failed, with their causes.
@@ -147,8 +165,9 @@ pub(crate) fn failures(outcomes: &[Outcome]) -> String {
         let point: Vec<String> =
             run.point.iter().map(|(name, value)| format!("{name} = {}", plain(value))).collect();
         format!(
-            "<tr><td class=\"num\">{}</td><td>{}</td><td>{}</td>\
+            "<tr><td>{}</td><td class=\"num\">{}</td><td>{}</td><td>{}</td>\
              <td><span class=\"badge fail\">{}</span></td><td class=\"wide\">{}</td></tr>",
+            escape(&run.scenario),
             run.seed,
             escape(&point.join(", ")),
             detector(run.detector),
@@ -160,23 +179,33 @@ pub(crate) fn failures(outcomes: &[Outcome]) -> String {
     let more = failed.len().saturating_sub(MOST_FAILURES);
     let more =
         if more > 0 { format!("<p class=\"dim\">And {more} more.</p>") } else { String::new() };
-    let table = table(&["#seed", "point", "detector", "verdict", "cause"], &rows);
+    let table = table(&["scenario", "#seed", "point", "detector", "verdict", "cause"], &rows);
     format!("<h2>Runs that failed</h2>{table}{more}")
 }
 
 /// The figures along each parameter of the grid.
 pub(crate) fn charts(outcomes: &[Outcome]) -> String {
-    let groups = groups::of(outcomes);
+    let scenarios = groups::scenarios(outcomes);
+    let of_scenario = |name: &&str| {
+        let mut groups = groups::of(outcomes);
+        groups.retain(|group| group.scenario == *name);
+        charts_of(&groups, if scenarios.len() > 1 { name } else { "" })
+    };
+    scenarios.iter().map(of_scenario).collect()
+}
+
+fn charts_of(groups: &[Group<'_>], scenario: &str) -> String {
     let summaries: Vec<Summary> = groups.iter().map(|group| Summary::of(&group.runs)).collect();
-    let parameters = parameters(&groups);
+    let parameters = parameters(groups);
     let sections = parameters.iter().map(|parameter| {
-        let lines = Lines::along(parameter, &parameters, &groups, &summaries);
+        let lines = Lines::along(parameter, &parameters, groups, &summaries);
         let charts: String = FIGURES.iter().filter_map(|figure| lines.chart(figure)).collect();
         if charts.is_empty() {
             return String::new();
         }
         format!(
-            "<h2>Along <code>{}</code></h2>{}<div class=\"grid\">{charts}</div>",
+            "<h2>{}Along <code>{}</code></h2>{}<div class=\"grid\">{charts}</div>",
+            if scenario.is_empty() { String::new() } else { format!("{}: ", escape(scenario)) },
             escape(parameter),
             lines.legend(),
         )
@@ -307,7 +336,7 @@ impl<'a> Lines<'a> {
 }
 
 /// The place of a name among those seen so far, or behind them.
-fn place(seen: &mut Vec<String>, name: String) -> usize {
+fn place<T: PartialEq>(seen: &mut Vec<T>, name: T) -> usize {
     seen.iter().position(|one| *one == name).unwrap_or_else(|| {
         seen.push(name);
         seen.len() - 1
@@ -365,6 +394,22 @@ mod tests {
         assert!(charts.contains("Down at each observer, p50, seconds"));
         assert!(charts.contains(">baseline</li>") && charts.contains(">chisme</li>"), "{charts}");
         assert!(!charts.contains("false Downs"), "zero everywhere");
+    }
+
+    #[test]
+    fn several_scenarios_are_kept_apart() {
+        let mut outcomes = sample::sweep();
+        for outcome in outcomes.iter_mut().skip(4) {
+            outcome.scenario = "other".to_owned();
+            outcome.expectations[0].met = false;
+        }
+        let table = expectations(&outcomes);
+        // Two runs of each are of the product.
+        assert_eq!(table.matches(">2 of 2<").count(), 1, "{table}");
+        assert_eq!(table.matches(">0 of 2<").count(), 3, "{table}");
+        assert!(table.contains(">other</th>"), "{table}");
+        assert_eq!(points(&outcomes).matches(">sample</th>").count(), 2);
+        assert!(charts(&outcomes).is_empty(), "in neither anything differs");
     }
 
     #[test]

@@ -36,6 +36,19 @@ pub(crate) fn of(outcomes: &[Outcome]) -> Vec<Group<'_>> {
     groups
 }
 
+/// The scenarios, in the order in which their first runs come.
+pub(crate) fn scenarios(outcomes: &[Outcome]) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for outcome in outcomes {
+        if names.last() != Some(&outcome.scenario.as_str())
+            && !names.contains(&outcome.scenario.as_str())
+        {
+            names.push(&outcome.scenario);
+        }
+    }
+    names
+}
+
 /// The run whose story is told: of those that have one the worst, the first of equals.
 pub(crate) fn told(outcomes: &[Outcome]) -> Option<&Outcome> {
     let badness = |outcome: &Outcome| (outcome.is_failure(), outcome.verdict.exit_status());

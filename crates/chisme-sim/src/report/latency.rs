@@ -17,14 +17,14 @@ struct Curve {
 }
 
 /// The curves of all runs together, or none if nothing was detected.
-pub(crate) fn chart(outcomes: &[Outcome]) -> Option<String> {
+pub(crate) fn chart(outcomes: &[&Outcome]) -> Option<String> {
     let curves: Vec<Curve> = [DetectorMode::Chisme, DetectorMode::Baseline]
         .into_iter()
         .flat_map(|detector| curves(outcomes, detector))
         .collect();
     let longest = curves.iter().filter_map(|curve| curve.seconds.last()).copied();
     let longest = longest.reduce(f64::max)?;
-    let period = outcomes.first().map(|outcome| outcome.probe_period).filter(|one| *one > 0.0);
+    let period = common_period(outcomes);
     let longest = longest.max(period.map_or(0.0, |period| 3.0 * period));
     let steps = ticks(longest, 10);
     let x_max = steps.last().copied().unwrap_or(longest);
@@ -50,6 +50,13 @@ pub(crate) fn chart(outcomes: &[Outcome]) -> Option<String> {
     Some(legend + &frame.into_svg(label))
 }
 
+/// None if the runs had different ones: SWIM's curve would be right for some of them only.
+fn common_period(outcomes: &[&Outcome]) -> Option<f64> {
+    let period = outcomes.first()?.probe_period;
+    let same = outcomes.iter().all(|outcome| outcome.probe_period == period);
+    (same && period > 0.0).then_some(period)
+}
+
 fn entry(legend: &mut String, class: &str, name: &str) {
     write!(
         legend,
@@ -60,8 +67,8 @@ fn entry(legend: &mut String, class: &str, name: &str) {
     .expect("a string grows");
 }
 
-fn curves(outcomes: &[Outcome], detector: DetectorMode) -> Vec<Curve> {
-    let runs = || outcomes.iter().filter(|outcome| outcome.detector == detector);
+fn curves(outcomes: &[&Outcome], detector: DetectorMode) -> Vec<Curve> {
+    let runs = || outcomes.iter().copied().filter(|outcome| outcome.detector == detector);
     let (who, class) = match detector {
         DetectorMode::Chisme => ("", ""),
         DetectorMode::Baseline => ("baseline: ", " baseline"),
@@ -127,12 +134,21 @@ mod tests {
 
     #[test]
     fn each_kind_of_latency_has_a_curve_with_a_name() {
-        let chart = chart(&sample::sweep()).expect("something was detected");
+        let chart =
+            chart(&sample::sweep().iter().collect::<Vec<_>>()).expect("something was detected");
         for name in
             ["first suspicion by anybody (4)", "first Down", "baseline: Down", "SWIM (2002)"]
         {
             assert!(chart.contains(name), "{name}");
         }
+    }
+
+    #[test]
+    fn the_curve_of_swim_is_drawn_where_all_runs_have_its_period() {
+        let mut outcomes = sample::sweep();
+        outcomes[3].probe_period = 2.0;
+        let chart = chart(&outcomes.iter().collect::<Vec<_>>()).expect("something was detected");
+        assert!(!chart.contains("SWIM"), "{chart}");
     }
 
     #[test]
@@ -147,6 +163,6 @@ mod tests {
     fn where_nothing_was_detected_there_is_no_chart() {
         let mut outcome = sample::run();
         outcome.figures = crate::outcome::Figures::default();
-        assert!(chart(&[outcome]).is_none());
+        assert!(chart(&[&outcome]).is_none());
     }
 }

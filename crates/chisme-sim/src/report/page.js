@@ -132,7 +132,7 @@
     top = 20;
     // As large as there is room, but no larger than a screen.
     const room = Math.max(box.parentNode.clientWidth - left - 8, 200);
-    const least = count > 256 ? 2 : 4;
+    const least = count > 256 ? 1 : 4;
     side = Math.max(least, Math.min(40, Math.floor(Math.min(room, 680) / count)));
     const scale = window.devicePixelRatio || 1;
     const width = left + side * count + 2;

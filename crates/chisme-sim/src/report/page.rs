@@ -1,6 +1,6 @@
 //! The page: what stands on it and in which order. How the parts are drawn is theirs.
 
-use super::groups::{plain, told, verdict_name};
+use super::groups::{plain, scenarios, told, verdict_name};
 use super::heat::Heat;
 use super::overtime::Measure;
 use super::text::{escape, number, time};
@@ -37,7 +37,10 @@ pub fn html(title: &str, replay: &str, outcomes: &[Outcome]) -> String {
     if let Some((outcome, story)) = told.and_then(|one| Some((one, one.story.as_ref()?))) {
         page += &self::story(outcome, story, outcomes.len() > 1);
     }
-    page += &detection(outcomes);
+    // Latencies of several scenarios together would mean nothing.
+    let one = told.or_else(|| outcomes.first()).map(|one| &one.scenario);
+    let of_one = outcomes.iter().filter(|outcome| Some(&outcome.scenario) == one);
+    page += &detection(&of_one.collect::<Vec<_>>());
     page += &told.and_then(|one| one.story.as_ref()).map_or_else(String::new, in_space_and_time);
     page += "</main>";
     page += &footer(outcomes);
@@ -47,14 +50,13 @@ pub fn html(title: &str, replay: &str, outcomes: &[Outcome]) -> String {
 
 fn header(title: &str, replay: &str, outcomes: &[Outcome]) -> String {
     let failed = outcomes.iter().filter(|outcome| outcome.is_failure());
-    let worst = failed
-        .clone()
-        .reduce(|worst, one| {
-            let worse = one.verdict.exit_status() > worst.verdict.exit_status();
-            if worse { one } else { worst }
-        })
-        .or_else(|| outcomes.first());
-    let verdict = worst.map_or(&Verdict::Passed, |worst| &worst.verdict);
+    let worst = failed.clone().reduce(|worst, one| {
+        let worse = one.verdict.exit_status() > worst.verdict.exit_status();
+        if worse { one } else { worst }
+    });
+    // A run of the baseline alone says what came of it; among others it is there to be compared.
+    let alone = (outcomes.len() == 1).then(|| &outcomes[0]);
+    let verdict = worst.or(alone).map_or(&Verdict::Passed, |worst| &worst.verdict);
     let count = outcomes.len();
     let summary = match (count, failed.count()) {
         (1, _) => String::new(),
@@ -86,7 +88,11 @@ fn facts(outcomes: &[Outcome]) -> String {
     let (lowest, highest) = (seeds().min().unwrap_or(0), seeds().max().unwrap_or(0));
     let seeds =
         if lowest == highest { lowest.to_string() } else { format!("{lowest} to {highest}") };
-    let mut facts = vec![("scenario", first.scenario.clone())];
+    let scenario = match scenarios(outcomes).len() {
+        1 => ("scenario", first.scenario.clone()),
+        several => ("scenarios", several.to_string()),
+    };
+    let mut facts = vec![scenario];
     facts.push((if lowest == highest { "seed" } else { "seeds" }, seeds));
     if let [one] = outcomes {
         let point = one.point.iter().map(|(name, value)| (name.as_str(), plain(value)));
@@ -121,7 +127,7 @@ fn sweep(outcomes: &[Outcome]) -> String {
     )
 }
 
-fn detection(outcomes: &[Outcome]) -> String {
+fn detection(outcomes: &[&Outcome]) -> String {
     latency::chart(outcomes).map_or_else(String::new, |chart| {
         format!(
             "<section><h2>Time to detection</h2><p class=\"dim\">Per cent of the latencies that \
@@ -135,7 +141,7 @@ fn story(outcome: &Outcome, story: &Story, of_many: bool) -> String {
     let which = if of_many {
         let point = outcome.point.iter().map(|(name, value)| format!("{name} = {}", plain(value)));
         let point = point.collect::<Vec<_>>().join(", ");
-        let of = format!("The story of seed {}: {point}", outcome.seed);
+        let of = format!("The story of {}, seed {}: {point}", outcome.scenario, outcome.seed);
         format!("<h2>{}</h2>", escape(of.trim_end_matches(": ")))
     } else {
         String::new()
@@ -279,11 +285,28 @@ mod tests {
     }
 
     #[test]
+    fn what_the_baseline_misses_does_not_fail_a_comparison() {
+        let mut outcomes = sample::sweep();
+        outcomes.retain(|outcome| outcome.seed == 1);
+        for outcome in &mut outcomes {
+            if outcome.detector == crate::scenario::DetectorMode::Baseline {
+                outcome.verdict = Verdict::Unexpected("false_downs".to_owned());
+            }
+        }
+        outcomes.reverse();
+        assert!(header("s", "r", &outcomes).contains("✓ passed</span> 4 runs"));
+        let baseline = header("s", "r", &outcomes[..1]);
+        assert!(baseline.contains("✗ unexpected"), "{baseline}");
+    }
+
+    #[test]
     fn of_many_the_worst_story_is_told() {
         let mut outcomes = sample::sweep();
         outcomes[4].verdict = Verdict::Unsafe("x".to_owned());
         outcomes[4].seed = 99;
-        assert!(html("s", "r", &outcomes).contains("The story of seed 99: nodes.count = 64"));
+        assert!(
+            html("s", "r", &outcomes).contains("The story of sample, seed 99: nodes.count = 64")
+        );
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub(crate) fn figures(outcome: &Outcome) -> String {
         ("life changes", count(figures.life_changes)),
         ("datagrams / node / s", number(figures.datagrams_per_second)),
         ("bytes / node / s", number(figures.bytes_per_second)),
-        ("most datagrams of a node in a second", count(figures.peak_per_second)),
+        ("peak / node / s", count(figures.peak_per_second)),
         ("events", count(outcome.events)),
     ];
     let tiles =

@@ -52,6 +52,16 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
+/// For the ticks of an axis, where room is scarce: 500, 20k, 1.5M.
+pub(crate) fn short(value: f64) -> String {
+    match value.abs() {
+        size if size >= 1e9 => number(value / 1e9) + "G",
+        size if size >= 1e6 => number(value / 1e6) + "M",
+        size if size >= 1e4 => number(value / 1e3) + "k",
+        _ => number(value),
+    }
+}
+
 fn thousands(digits: &str) -> String {
     let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |rest| ("-", rest));
     let groups: Vec<&str> = digits
@@ -124,6 +134,9 @@ mod tests {
         let large = [(1_234_567.0, "1,234,567"), (-1000.0, "-1,000"), (100.4, "100")];
         for (value, text) in cases.into_iter().chain(large) {
             assert_eq!(number(value), text);
+        }
+        for (value, text) in [(9_000.0, "9,000"), (20_000.0, "20k"), (1_500_000.0, "1.5M")] {
+            assert_eq!(short(value), text);
         }
         let times = [(0.0002, "0.2 ms"), (6.1, "6.1 s"), (150.0, "2 min 30 s"), (180.2, "3 min")];
         for (value, text) in times {

@@ -1,11 +1,12 @@
 //! Scenarios: what happens to a cluster, when, and what must come of it.
 //!
-//! `model` is a scenario as the rest of the crate works with it, `file` how it stands in a TOML file,
+//! `model` is a scenario as the rest of the crate works with it, `schema` the tables of its file and `file` what they mean,
 //! `group` which nodes a fault is about. Nothing here runs anything.
 
 mod file;
 mod group;
 mod model;
+mod schema;
 
 pub use file::ScenarioError;
 pub use group::{Group, GroupError};

@@ -1,0 +1,357 @@
+//! The tables of a scenario file, as serde reads them: every one refuses keys that it does not know.
+//!
+//! What they mean is in `file`.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+
+use super::Group;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) why: String,
+    pub(super) expected: String,
+    pub(super) source: String,
+    pub(super) nodes: NodesTable,
+    #[serde(default)]
+    pub(super) config: TuningTable,
+    #[serde(default)]
+    pub(super) network: LinkTable,
+    #[serde(default)]
+    pub(super) fault: Vec<FaultTable>,
+    #[serde(default = "default_liveness")]
+    pub(super) liveness: Span,
+    #[serde(default = "default_quiet")]
+    pub(super) quiet: Span,
+    #[serde(default)]
+    pub(super) expect: ExpectTable,
+    #[serde(default)]
+    pub(super) known_misses: Vec<String>,
+    #[serde(default = "yes")]
+    pub(super) all_faults_happen: bool,
+    #[serde(default = "default_seeds")]
+    pub(super) seeds: SeedRange,
+    #[serde(default)]
+    pub(super) grid: BTreeMap<String, Vec<toml::Value>>,
+    #[serde(default)]
+    pub(super) axes: Vec<String>,
+    #[serde(default)]
+    pub(super) detector: DetectorName,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn default_liveness() -> Span {
+    Span(Duration::from_secs(60))
+}
+
+fn default_quiet() -> Span {
+    Span(Duration::from_secs(20))
+}
+
+fn default_seeds() -> SeedRange {
+    SeedRange(1..=20)
+}
+
+/// A duration as text: `1s`, `250ms`, `1m 30s`.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Span(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parsed = humantime::parse_duration(&text);
+        parsed.map(Self).map_err(|error| {
+            D::Error::custom(format!(
+                "{text:?} is no duration like \"1m 30s\" or \"250ms\": {error}"
+            ))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Group {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Seeds as text: `1..50`, both included, or a single one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SeedRange(pub(crate) RangeInclusive<u64>);
+
+impl FromStr for SeedRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no range of seeds like \"1..50\"");
+        let (from, to) = text.split_once("..").unwrap_or((text, text));
+        let to = to.strip_prefix('=').unwrap_or(to);
+        let (from, to) = (from.parse().map_err(|_| wrong())?, to.parse().map_err(|_| wrong())?);
+        if from > to { Err(wrong()) } else { Ok(Self(from..=to)) }
+    }
+}
+
+impl<'de> Deserialize<'de> for SeedRange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DetectorName {
+    #[default]
+    Chisme,
+    Baseline,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NodesTable {
+    pub(super) count: usize,
+    #[serde(default)]
+    pub(super) zones: Vec<String>,
+    #[serde(default)]
+    pub(super) spread: Span,
+    pub(super) seeds: Option<Group>,
+    #[serde(default = "default_liveness")]
+    pub(super) formed_within: Span,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TuningTable {
+    pub(super) probe_period: Option<Span>,
+    pub(super) probe_timeout: Option<Span>,
+    pub(super) indirect_probes: Option<u8>,
+    pub(super) suspicion_multiplier: Option<u32>,
+    pub(super) gossip_period: Option<Span>,
+    pub(super) max_members: Option<usize>,
+    pub(super) seeds_alone_min: Option<Span>,
+    pub(super) seeds_alone_max: Option<Span>,
+    pub(super) seeds_in_company: Option<Span>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LinkTable {
+    pub(super) latency: Option<LatencyTable>,
+    pub(super) loss: Option<f64>,
+    pub(super) burst: Option<BurstTable>,
+    pub(super) duplicate: Option<f64>,
+    pub(super) reorder: Option<f64>,
+    pub(super) corrupt: Option<f64>,
+    pub(super) truncate: Option<f64>,
+    pub(super) mtu: Option<usize>,
+    pub(super) bandwidth: Option<u64>,
+    pub(super) queue: Option<usize>,
+    #[serde(default)]
+    pub(super) clog: bool,
+    pub(super) late_replay: Option<ReplayTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReplayTable {
+    pub(super) part: f64,
+    pub(super) after: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BurstTable {
+    pub(super) good: Span,
+    pub(super) bad: Span,
+    pub(super) loss: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a duration, or one of { min, max }, { least, mean }, { usual, rare, percent }"
+)]
+pub(super) enum LatencyTable {
+    Constant(Span),
+    Uniform { min: Span, max: Span },
+    Exponential { least: Span, mean: Span },
+    Bimodal { usual: Span, rare: Span, percent: u8 },
+}
+
+/// One fault: when, and exactly one of the keys that say what.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FaultTable {
+    pub(super) at: Span,
+    #[serde(rename = "for")]
+    pub(super) lasts: Option<Span>,
+    pub(super) link: Option<LinkFaultTable>,
+    pub(super) cut: Option<CutTable>,
+    pub(super) flip_flop: Option<FlipFlopTable>,
+    pub(super) swizzle: Option<SwizzleTable>,
+    pub(super) crash: Option<Group>,
+    pub(super) restart: Option<RestartTable>,
+    pub(super) leave: Option<PacedTable>,
+    pub(super) rolling_restart: Option<PacedTable>,
+    pub(super) freeze: Option<Group>,
+    pub(super) stall: Option<Group>,
+    pub(super) slow: Option<SlowTable>,
+    pub(super) small_buffer: Option<BufferTable>,
+    pub(super) reuse_address: Option<Group>,
+    pub(super) duplicate_name: Option<Group>,
+    pub(super) clock: Option<ClockTable>,
+    pub(super) dns: Option<DnsTable>,
+    pub(super) attack: Option<AttackTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LinkFaultTable {
+    pub(super) from: Group,
+    pub(super) to: Group,
+    #[serde(default)]
+    pub(super) both_ways: bool,
+    pub(super) is: LinkTable,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CutTable {
+    pub(super) off: Option<Group>,
+    pub(super) from: Option<Group>,
+    pub(super) to: Option<Group>,
+    pub(super) islands: Option<Vec<Group>>,
+    pub(super) bridge: Option<Group>,
+    #[serde(default)]
+    pub(super) majorities: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlipFlopTable {
+    pub(super) nodes: Group,
+    pub(super) period: Span,
+    #[serde(default)]
+    pub(super) ingress: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SwizzleTable {
+    pub(super) nodes: Group,
+    pub(super) step: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RestartTable {
+    pub(super) nodes: Group,
+    #[serde(default)]
+    pub(super) new_address: bool,
+    pub(super) clock: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PacedTable {
+    pub(super) nodes: Group,
+    #[serde(default)]
+    pub(super) every: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SlowTable {
+    pub(super) nodes: Group,
+    pub(super) per_datagram: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BufferTable {
+    pub(super) nodes: Group,
+    pub(super) datagrams: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClockTable {
+    pub(super) nodes: Group,
+    #[serde(default)]
+    pub(super) drift_ppm: i64,
+    #[serde(default)]
+    pub(super) step_seconds: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DnsTable {
+    pub(super) nodes: Group,
+    pub(super) answer: AnswerName,
+    pub(super) addresses: Option<usize>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AnswerName {
+    Empty,
+    NoSuchName,
+    Timeout,
+    Stale,
+    Partial,
+    Disjoint,
+    Flapping,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AttackTable {
+    pub(super) nodes: Group,
+    pub(super) kind: AttackName,
+    pub(super) rate: u32,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AttackName {
+    WrongKey,
+    ForeignCluster,
+    Tamper,
+    Replay,
+    Reflect,
+    Flood,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExpectTable {
+    pub(super) formed_within: Option<Span>,
+    pub(super) converged_within: Option<Span>,
+    #[serde(default)]
+    pub(super) detection: QuantilesTable,
+    #[serde(default)]
+    pub(super) first_suspicion: QuantilesTable,
+    #[serde(default)]
+    pub(super) first_detection: QuantilesTable,
+    pub(super) false_downs: Option<u64>,
+    pub(super) downs: Option<u64>,
+    pub(super) false_suspicions: Option<u64>,
+    pub(super) life_changes: Option<u64>,
+    pub(super) datagrams_per_second: Option<f64>,
+    pub(super) bytes_per_second: Option<f64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QuantilesTable {
+    pub(super) p50: Option<Span>,
+    pub(super) p99: Option<Span>,
+    pub(super) max: Option<Span>,
+}
