@@ -5,7 +5,7 @@
 
 mod codec;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use chisme_proto::{
     Command, Contact, Counters, Endpoints, Event, Identity, Input, Instant, MemberState,
     MemberView, NodeName, NodeStatus, Output, Session, StopReason,
 };
-use foca::{Foca, NoCustomBroadcast, Notification, Timer};
+use foca::{Foca, NoCustomBroadcast, Notification, State, Timer};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
@@ -59,7 +59,10 @@ pub(crate) struct Baseline {
     serial: u64,
     shown: BTreeMap<NodeName, (Id, MemberView)>,
     up: usize,
-    outputs: std::collections::VecDeque<Output>,
+    suspects: usize,
+    /// How often it took another identity because somebody held it down.
+    renewals: u64,
+    outputs: VecDeque<Output>,
     stopped: bool,
 }
 
@@ -80,6 +83,8 @@ enum Note {
     Up(Id),
     Down(Id),
     Renamed(Id, Id),
+    ProbeFailed(Id),
+    Rejoined,
 }
 
 impl foca::Runtime<Id> for &mut Effects {
@@ -88,6 +93,8 @@ impl foca::Runtime<Id> for &mut Effects {
             Notification::MemberUp(id) => Some(Note::Up(id.clone())),
             Notification::MemberDown(id) => Some(Note::Down(id.clone())),
             Notification::Rename(old, new) => Some(Note::Renamed(old.clone(), new.clone())),
+            Notification::ProbeFailed(_, id) => Some(Note::ProbeFailed(id.clone())),
+            Notification::Rejoin(_) => Some(Note::Rejoined),
             _ => None,
         });
     }
@@ -126,6 +133,8 @@ impl Baseline {
             serial: 0,
             shown: BTreeMap::new(),
             up: 0,
+            suspects: 0,
+            renewals: 0,
             outputs: [Output::ResolveSeeds].into(),
             stopped: false,
         };
@@ -180,7 +189,8 @@ impl Baseline {
     }
 
     pub(crate) fn status(&self) -> NodeStatus {
-        let counters = Counters::default();
+        let mut counters = Counters::default();
+        counters.yields = self.renewals;
         NodeStatus { counters, live: self.up + 1, tombstones: 0, windows: 0 }
     }
 
@@ -191,7 +201,13 @@ impl Baseline {
             }
             let mut effects = Effects::default();
             match entry.remove() {
-                Due::Foca(timer) => _ = self.foca.handle_timer(timer, &mut effects),
+                Due::Foca(timer) => {
+                    let probe = matches!(timer, Timer::ProbeRandomMember(_));
+                    _ = self.foca.handle_timer(timer, &mut effects);
+                    if probe {
+                        self.look_at_suspects(now);
+                    }
+                }
                 Due::Seeds => {
                     if self.up == 0 {
                         self.outputs.push_back(Output::ResolveSeeds);
@@ -232,6 +248,8 @@ impl Baseline {
                 Note::Up(id) => self.show_up(id, now),
                 Note::Down(id) => self.show_down(&id, now),
                 Note::Renamed(old, new) => self.rename(&old, new, now),
+                Note::ProbeFailed(id) => self.show_suspect(&id, now),
+                Note::Rejoined => self.renewals += 1,
             }
         }
     }
@@ -262,10 +280,39 @@ impl Baseline {
     fn show_down(&mut self, id: &Id, now: Instant) {
         let Some((known, view)) = self.shown.get_mut(&id.name) else { return };
         if known == id && view.state.is_up() {
+            self.suspects -= usize::from(view.state == MemberState::Suspect);
             view.state = MemberState::Down;
             view.since = now;
             self.up -= 1;
             self.outputs.push_back(Output::Event(Event::Down(view.clone())));
+        }
+    }
+
+    /// foca tells of no suspicion, but of the failed probe that begins one.
+    fn show_suspect(&mut self, id: &Id, now: Instant) {
+        let Some((known, view)) = self.shown.get_mut(&id.name) else { return };
+        if known == id && view.state == MemberState::Alive {
+            view.state = MemberState::Suspect;
+            view.since = now;
+            self.suspects += 1;
+            self.outputs.push_back(Output::Event(Event::Suspect(view.clone())));
+        }
+    }
+
+    /// Nor does it tell of the end of one: that is seen at the next own probe.
+    fn look_at_suspects(&mut self, now: Instant) {
+        if self.suspects == 0 {
+            return;
+        }
+        for member in self.foca.iter_membership_state() {
+            let Some((known, view)) = self.shown.get_mut(&member.id().name) else { continue };
+            let refuted = member.state() == State::Alive && known == member.id();
+            if refuted && view.state == MemberState::Suspect {
+                view.state = MemberState::Alive;
+                view.since = now;
+                self.suspects -= 1;
+                self.outputs.push_back(Output::Event(Event::Recovered(view.clone())));
+            }
         }
     }
 
