@@ -37,10 +37,10 @@ impl Cluster {
     }
 
     fn acquaint_one(&mut self, index: usize, everybody: &[Assumed]) {
+        let own = self.hosts[index].setup.name.clone();
         for some in everybody.chunks(AT_ONCE) {
             let local = self.hosts[index].clock.local(self.now);
             let Some(process) = &mut self.hosts[index].process else { return };
-            let own = process.node.name().clone();
             let assume = Input::Command(Command::Assume(some.to_vec()));
             panics::node(|| process.node.handle_input(assume, local));
             let mut expected = some.iter().filter(|member| member.name != own);

@@ -239,7 +239,7 @@ impl Cluster {
     }
 
     pub(crate) fn cut(&mut self, scope: Scope, effect: Effect) {
-        let id = self.network.push(scope, effect, None);
+        let id = self.network.push(scope, effect, None, self.now);
         self.cuts.push(id);
     }
 

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chisme_proto::{
@@ -14,8 +15,10 @@ use chisme_proto::{
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
+use crate::baseline::Baseline;
 use crate::clock::Clock;
 use crate::dns::Lie;
+use crate::member::Member;
 use crate::network::Datagram;
 use crate::panics;
 use crate::record::Record;
@@ -53,6 +56,8 @@ pub struct Setup {
     pub cadence: SeedCadence,
     /// The most members that it remembers.
     pub max_members: Option<usize>,
+    /// Whether foca runs as it comes instead, in a cluster of so many.
+    pub(crate) baseline: Option<NonZeroU32>,
 }
 
 impl Setup {
@@ -71,6 +76,7 @@ impl Setup {
             detector: Detector::default(),
             cadence: SeedCadence::default(),
             max_members: None,
+            baseline: None,
         }
     }
 
@@ -151,7 +157,7 @@ pub(crate) struct Host {
 
 /// A running node.
 pub(crate) struct Process {
-    pub(crate) node: Node,
+    pub(crate) node: Member,
     /// When its next timer is due in the cluster's queue.
     pub(crate) wake: Option<Instant>,
     /// How often it is stopped as by SIGSTOP, and how often its reading; it goes on at zero.
@@ -192,8 +198,15 @@ impl Host {
         let identity = self.setup.identity(unix_millis, self.rng.random());
         let local = self.clock.local(now);
         let (config, seed) = (self.setup.config(common), self.rng.random());
-        let node = panics::node(|| Node::new(config, identity, seed, local))
+        let node = panics::node(|| Node::new(config, identity.clone(), seed, local))
             .unwrap_or_else(|error| panic!("{}: {error}", self.label));
+        let node = match self.setup.baseline {
+            None => Member::Chisme(Box::new(node)),
+            Some(cluster) => {
+                let baseline = Baseline::new(cluster, &identity, node.local(), seed, local);
+                Member::Baseline(Box::new(baseline))
+            }
+        };
         self.bound = self.setup.addresses.clone();
         self.process = Some(Process {
             node,
