@@ -23,6 +23,10 @@ impl NameHash {
         Self(u128::from(high) << 64 | u128::from(low))
     }
 
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
     /// The first half: enough to break a tie.
     pub(crate) const fn high(self) -> u64 {
         (self.0 >> 64) as u64

@@ -3,10 +3,12 @@
 //! It knows the rules of precedence (SWIM paper, §4.2) and nothing of datagrams or time limits.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use foca::State;
 
 use crate::identity::NameHash;
+use crate::record::Published;
 use crate::swim::{Id, Incarnation, Index, is_farewell};
 use crate::{Endpoints, Instant, Life, MemberState, MemberView, NodeName, Session};
 
@@ -57,6 +59,8 @@ pub(crate) struct Entry {
     pub(crate) probed_incarnation: Incarnation,
     /// When we last sent it something that it had not asked for.
     pub(crate) nudged: Option<Instant>,
+    /// What it says of itself, in its present session.
+    pub(crate) record: Option<Arc<Published>>,
     /// Grows with every burial: which tombstone is older.
     buried: u64,
 }
@@ -87,6 +91,11 @@ impl Entry {
             Some(held) => held.member_state() == MemberState::Down,
             None => self.carried_until.is_none() && !self.has_left(),
         }
+    }
+
+    /// The version of its record; 0 while none is known.
+    pub(crate) fn record_version(&self) -> u64 {
+        self.record.as_ref().map_or(0, |record| record.stamp.version)
     }
 
     pub(crate) fn is_shown_up(&self) -> bool {
@@ -181,6 +190,7 @@ impl Table {
             carried_until: None,
             probed_incarnation: 0,
             nudged: None,
+            record: None,
             buried: 0,
         });
         id
@@ -201,6 +211,9 @@ impl Table {
             return false;
         }
         let was = (entry.is_up(), entry.is_gone());
+        if entry.id.session != id.session {
+            entry.record = None;
+        }
         entry.id = *id;
         entry.held = Some(update);
         if entry.is_gone() && !was.1 {

@@ -53,6 +53,8 @@ pub struct Setup {
     pub cadence: SeedCadence,
     /// The most members that it remembers.
     pub max_members: Option<usize>,
+    /// What it says of itself from its start on.
+    pub record: chisme_proto::Record,
 }
 
 impl Setup {
@@ -71,6 +73,7 @@ impl Setup {
             detector: Detector::default(),
             cadence: SeedCadence::default(),
             max_members: None,
+            record: chisme_proto::Record::default(),
         }
     }
 
@@ -84,6 +87,7 @@ impl Setup {
         config.versions = self.versions;
         config.detector = self.detector.clone();
         config.seeds = self.cadence.clone();
+        config.record = self.record.clone();
         config.endpoint_is_guess = self.endpoint_is_guess;
         config.max_members = self.max_members.unwrap_or(config.max_members);
         config

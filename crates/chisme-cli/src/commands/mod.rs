@@ -3,6 +3,8 @@
 
 mod members;
 mod report;
+pub(crate) mod services;
+pub(crate) mod tags;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

@@ -15,15 +15,15 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::wire::{
-    BlockRequest, ConnectAnswer, ConnectRequest, EventLine, MemberRow, PingAnswer, PingRequest,
-    Problem, StatusReport,
+    BlockRequest, ConnectAnswer, ConnectRequest, EventLine, InstanceRow, MemberRow, PingAnswer,
+    PingRequest, Problem, RecordRequest, StatusReport,
 };
 
 /// Longer than the agent may take for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The longest answer that is read, in bytes: 65,536 members of 512 bytes.
-const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// The longest answer that is read, in bytes: 65,536 members of 1 KiB, tags and services included.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// The longest line of the event stream, in bytes.
 const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -69,6 +69,21 @@ impl Client {
     /// The whole table: itself, others that are up, and those it remembers as Down or Left.
     pub(crate) async fn members(&self) -> Result<Vec<MemberRow>, ClientError> {
         self.ask(Method::GET, "/members", &()).await
+    }
+
+    /// All services that members offer, in any status.
+    pub(crate) async fn services(&self) -> Result<Vec<InstanceRow>, ClientError> {
+        self.ask(Method::GET, "/services", &()).await
+    }
+
+    /// The running instances of the service `name`, which is a valid one.
+    pub(crate) async fn instances(&self, name: &str) -> Result<Vec<InstanceRow>, ClientError> {
+        self.ask(Method::GET, &format!("/instances/{name}"), &()).await
+    }
+
+    /// Has the agent change what it says of itself.
+    pub(crate) async fn edit_record(&self, request: &RecordRequest) -> Result<(), ClientError> {
+        self.ask(Method::POST, "/record", request).await
     }
 
     /// The names of the other nodes that are up.

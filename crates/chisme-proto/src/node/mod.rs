@@ -4,7 +4,8 @@
 //! seals them, `contact` knocks at addresses, for `request` (connect, ping), `seeding` and
 //! others, `admit` lets newcomers in, `dispute` settles two
 //! holders of one name, `membership` keeps table and foca in step, `shown` tells the user, `healing` mends partitions,
-//! `farewell` leaves.
+//! `farewell` leaves. `records` publishes and tells on what members say of themselves, `record_exchange`
+//! answers for it.
 
 mod admit;
 mod contact;
@@ -14,6 +15,8 @@ mod healing;
 mod inbound;
 mod membership;
 mod outbound;
+mod record_exchange;
+mod records;
 mod rejections;
 mod request;
 mod schedule;
@@ -45,6 +48,7 @@ use admit::{Admissions, HandshakeSecret};
 use contact::Attempt;
 use dispute::Dispute;
 use farewell::Farewell;
+use records::Records;
 use rejections::Rejections;
 use request::{Ping, Request};
 use schedule::{Schedule, Timer};
@@ -132,6 +136,7 @@ pub struct Node {
     announce_wait: std::time::Duration,
     view_grew: bool,
 
+    records: Records,
     rejections: Rejections,
     counters: Counters,
     outputs: VecDeque<Output>,
@@ -201,6 +206,7 @@ impl Node {
             seed_wait: config.seeds.alone_min,
             announce_wait: membership::FIRST_ANNOUNCE,
             view_grew: false,
+            records: Records::new(config.record.clone(), now),
             rejections: Rejections::new(MAX_REJECTION_SOURCES),
             counters: Counters::default(),
             outputs: VecDeque::new(),
@@ -211,6 +217,7 @@ impl Node {
         };
         node.output(Output::ResolveSeeds);
         node.schedule_seeds(now);
+        node.publish_first_record(now);
         Ok(node)
     }
 
@@ -275,6 +282,7 @@ impl Node {
             session: self.session,
             endpoints: self.endpoints,
             since: self.started,
+            record: self.records.own(),
         }
     }
 
@@ -308,6 +316,7 @@ impl Node {
                 self.siblings = siblings;
             }
             Command::SetKeys(keys) => self.keys = keys.succeeding(&self.keys),
+            Command::EditRecord { request, edit } => self.edit_record(request, edit, now),
             Command::ResolveSeeds => self.output(Output::ResolveSeeds),
         }
     }
@@ -353,6 +362,7 @@ impl Node {
             Timer::EndCarry => self.end_carry(now),
             Timer::Farewell => self.farewell_due(now),
             Timer::Ping(request) => self.ping_due(request, now),
+            Timer::Records => self.records_due(now),
         }
     }
 
@@ -385,6 +395,7 @@ impl Node {
     /// Starts a foca under the present session and life that knows nobody.
     fn rebuild_engine(&mut self) {
         self.generation += 1;
+        self.records.forget_summary();
         self.incarnation = 0;
         self.effects = Effects::default();
         self.resting_gossip = None;

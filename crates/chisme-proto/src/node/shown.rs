@@ -1,8 +1,10 @@
 //! What the user is shown of a member, and the events that lead there.
 
+use std::sync::Arc;
+
 use super::Node;
 use crate::swim::Id;
-use crate::{Event, Instant, MemberState, MemberView};
+use crate::{Event, Instant, MemberState, MemberView, Record};
 
 impl Node {
     /// Tells the user of the difference between what it was shown of a member and what holds now.
@@ -26,6 +28,10 @@ impl Node {
             session: entry.id.session,
             endpoints: entry.endpoints,
             since,
+            record: match &entry.record {
+                Some(published) if state.is_up() => Arc::clone(&published.record),
+                _ => Record::nothing(),
+            },
         };
         // What was never up is nobody's news.
         if shown.is_some() || state.is_up() {
@@ -49,7 +55,8 @@ fn view_events(shown: Option<MemberView>, view: MemberView, same_run: bool) -> V
     let mut events = Vec::new();
     let mut before = shown.filter(|_| was_up);
     if let Some(old) = before.take_if(|_| !same_run) {
-        events.push(Event::Down(MemberView { state: Down, since: view.since, ..old }));
+        let record = Record::nothing();
+        events.push(Event::Down(MemberView { state: Down, since: view.since, record, ..old }));
     }
     match (before, view.state) {
         (None, Alive) => events.push(Event::Up(view)),
@@ -60,7 +67,7 @@ fn view_events(shown: Option<MemberView>, view: MemberView, same_run: bool) -> V
         (None, Down | Left) => {}
         (Some(_), Down | Left) => events.push(gone(view)),
         (Some(old), _) => {
-            if old.endpoints != view.endpoints {
+            if old.endpoints != view.endpoints || old.record != view.record {
                 events.push(Event::Updated(MemberView { state: old.state, ..view.clone() }));
             }
             match (old.state, view.state) {
