@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{ClusterName, Endpoints, KeyRing, Record, RecordError};
+use crate::{ClusterName, Endpoints, KeyRing, Record, RecordError, Roster};
 
 /// What is done more often than this leaves no time for anything else.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
@@ -29,6 +29,9 @@ pub struct Config {
     pub max_members: usize,
     /// What the node says of itself from its start on. Default nothing.
     pub record: Record,
+    /// Where the node keeps the names and endpoints of its members together with other nodes of this
+    /// process. Default none: they are its own.
+    pub roster: Option<Roster>,
 }
 
 impl Config {
@@ -43,6 +46,7 @@ impl Config {
             endpoint_is_guess: false,
             max_members: 65_536,
             record: Record::default(),
+            roster: None,
         }
     }
 

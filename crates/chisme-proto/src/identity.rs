@@ -27,6 +27,16 @@ impl NameHash {
         Self(u128::from_be_bytes(bytes))
     }
 
+    /// The first 32 bits: enough to order nearly all members.
+    pub(crate) const fn head(self) -> u32 {
+        (self.0 >> 96) as u32
+    }
+
+    /// The two halves, as they stand in a SWIM packet.
+    pub(crate) const fn words(self) -> [u64; 2] {
+        [(self.0 >> 64) as u64, self.0 as u64]
+    }
+
     /// The first half: enough to break a tie.
     pub(crate) const fn high(self) -> u64 {
         (self.0 >> 64) as u64

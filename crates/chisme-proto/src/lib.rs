@@ -37,8 +37,10 @@ mod keyring;
 mod limit;
 mod name;
 mod node;
+mod order;
 mod record;
 mod replay;
+mod roster;
 mod swim;
 mod table;
 mod time;
@@ -65,6 +67,7 @@ pub use record::{
     MAX_KEY_BYTES, MAX_RECORD_BYTES, MAX_SERVICE_NAME_BYTES, MAX_SERVICE_VERSION_BYTES,
     MAX_VALUE_BYTES, Record, RecordEdit, RecordError, Service, ServiceStatus,
 };
+pub use roster::Roster;
 pub use time::Instant;
 
 /// The UDP port that a node takes when it is given none; the next 15 are tried after it.

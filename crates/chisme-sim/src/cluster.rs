@@ -2,11 +2,11 @@
 //!
 //! Everything that a test does to a cluster is here; what it can ask of one is in `look`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use chisme_proto::{
-    Command, Contact, DEFAULT_PORT, Input, Instant, NodeName, RecordEdit, RequestId,
+    Command, Contact, DEFAULT_PORT, Input, Instant, NodeName, RecordEdit, RequestId, Roster,
 };
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -17,6 +17,7 @@ use crate::drive::{Happening, Held};
 use crate::host::{Host, Setup};
 use crate::network::{Datagram, Effect, Network, NodeSet, RuleId, Scope};
 use crate::outcome::ProcessState;
+use crate::owners::Owners;
 use crate::queue::Queue;
 use crate::replay;
 use crate::run::Keep;
@@ -32,8 +33,9 @@ pub struct Cluster {
     pub(crate) now: Instant,
     pub(crate) hosts: Vec<Host>,
     pub(crate) labels: BTreeMap<String, usize>,
-    /// Looked up by address only: its order is nobody's business.
-    pub(crate) owners: HashMap<SocketAddr, usize>,
+    pub(crate) owners: Owners,
+    /// What all nodes know of each other, held once.
+    roster: Roster,
     pub(crate) network: Network,
     pub(crate) queue: Queue<Happening>,
     pub(crate) spins: u32,
@@ -74,7 +76,8 @@ impl Cluster {
             now: Instant::default(),
             hosts: Vec::new(),
             labels: BTreeMap::new(),
-            owners: HashMap::new(),
+            owners: Owners::default(),
+            roster: Roster::default(),
             network: Network::new(seed),
             queue: Queue::default(),
             spins: 0,
@@ -137,11 +140,11 @@ impl Cluster {
         let host = &mut self.hosts[index];
         for addr in std::mem::take(&mut host.bound) {
             // Somebody else may have taken it over in the meantime.
-            if self.owners.get(&addr) == Some(&index) {
-                self.owners.remove(&addr);
+            if self.owners.of(addr) == Some(index) {
+                self.owners.remove(addr);
             }
         }
-        host.start(now);
+        host.start(&self.roster, now);
         for &addr in &host.bound {
             self.owners.insert(addr, index);
         }

@@ -96,7 +96,7 @@ impl Cluster {
     }
 
     fn arrive(&mut self, datagram: Datagram) {
-        let Some(&index) = self.owners.get(&datagram.to) else {
+        let Some(index) = self.owners.of(datagram.to) else {
             self.tape.astray.push(datagram);
             return;
         };
@@ -278,7 +278,7 @@ impl Cluster {
         if self.tape.recording {
             self.tape.datagrams.push(datagram.clone());
         }
-        let receiver = self.owners.get(&to).copied().unwrap_or(NOBODY);
+        let receiver = self.owners.of(to).unwrap_or(NOBODY);
         let fate = self.network.fate(index, receiver, datagram.bytes.len(), self.now);
         if let Some(recorder) = &mut self.recorder
             && recorder.wants_datagrams(self.now)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chisme_proto::{
     ClusterName, Config, Cookie, Detector, Endpoints, Identity, Instant, KeyRing, Node, NodeName,
-    SeedCadence, Session, StretchedCookie, VersionRange,
+    Roster, SeedCadence, Session, StretchedCookie, VersionRange,
 };
 
 use rand::RngExt;
@@ -82,7 +82,7 @@ impl Setup {
         KeyRing::new(&StretchedCookie::stretch(&self.cookie), &self.cluster_name)
     }
 
-    fn config(&self) -> Config {
+    fn config(&self, roster: &Roster) -> Config {
         let mut config = Config::new(self.cluster_name.clone(), self.keys());
         config.versions = self.versions;
         config.detector = self.detector.clone();
@@ -90,6 +90,7 @@ impl Setup {
         config.record = self.record.clone();
         config.endpoint_is_guess = self.endpoint_is_guess;
         config.max_members = self.max_members.unwrap_or(config.max_members);
+        config.roster = Some(roster.clone());
         config
     }
 
@@ -169,11 +170,11 @@ impl Host {
     }
 
     /// Starts a new process in place of the one that may run.
-    pub(crate) fn start(&mut self, now: Instant) {
+    pub(crate) fn start(&mut self, roster: &Roster, now: Instant) {
         let unix_millis = self.clock.unix_millis(now, EPOCH_MILLIS);
         let identity = self.setup.identity(unix_millis, self.rng.random());
         let local = self.clock.local(now);
-        let (config, seed) = (self.setup.config(), self.rng.random());
+        let (config, seed) = (self.setup.config(roster), self.rng.random());
         let node = panics::node(|| Node::new(config, identity, seed, local))
             .unwrap_or_else(|error| panic!("{}: {error}", self.label));
         self.bound = self.setup.addresses.clone();

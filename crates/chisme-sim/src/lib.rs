@@ -118,6 +118,7 @@ mod log;
 mod look;
 mod network;
 pub mod outcome;
+mod owners;
 mod panics;
 mod queue;
 mod record;

@@ -8,6 +8,7 @@ use foca::Timer as SwimTimer;
 use super::{Node, Timer};
 use crate::envelope::{self, Header};
 use crate::swim::{Effects, Id, Note, log10_tenths};
+use crate::table::Entry;
 use crate::wire::{self, Body, Kind, Sender};
 use crate::{Endpoints, Instant, Output, Session};
 
@@ -47,7 +48,7 @@ impl Node {
 
     /// Sends to a member, wherever it can be reached.
     pub(super) fn send_to_member(&mut self, id: &Id, body: &Body<'_>) {
-        let Some(endpoints) = self.table.at(id.index).map(|entry| entry.endpoints) else { return };
+        let Some(endpoints) = self.table.at(id.index).map(Entry::endpoints) else { return };
         if let Some(to) = self.route(&endpoints) {
             self.send(to, id.session, body);
         }
@@ -68,20 +69,24 @@ impl Node {
         if self.effects.is_empty() {
             return;
         }
-        let Effects { sends, timers, notes } = std::mem::take(&mut self.effects);
-        for note in notes {
+        let Effects { mut sends, mut timers, mut notes } = std::mem::take(&mut self.effects);
+        for note in notes.drain(..) {
             self.take_note(note, now);
         }
         let digest = self.record_digest_due(now).filter(|_| !sends.is_empty());
         self.records.to_attach = digest;
-        for (id, packet) in sends {
+        for (id, packet) in sends.drain(..) {
             self.send_to_member(&id, &Body::Swim(&packet));
         }
         if digest.is_some() && self.records.to_attach.take().is_none() {
             self.record_digest_said(now);
         }
-        for (timer, after) in timers {
+        for (timer, after) in timers.drain(..) {
             self.schedule_swim(timer, after, now);
+        }
+        if self.effects.is_empty() {
+            // Their memory serves the next call.
+            self.effects = Effects { sends, timers, notes };
         }
     }
 
@@ -126,9 +131,7 @@ impl Node {
             Note::ProbeStarted(id) => {
                 self.counters.probes_sent += 1;
                 self.probing = Some(id);
-                if let Some(entry) = self.table.at_mut(id.index) {
-                    entry.probed_incarnation = entry.held.map_or(0, |held| held.incarnation);
-                }
+                self.table.probe_started(&id);
             }
             Note::ProbeFailed(id) => self.probe_failed(&id, now),
         }

@@ -13,6 +13,7 @@ use crate::record::digest::{Summary, bucket};
 use crate::record::fetch::{Begin, Put, Wanted};
 use crate::record::{FRAGMENT_BYTES, Published, Stamp, fragments};
 use crate::swim::Id;
+use crate::table::Entry;
 use crate::wire::{
     Body, List, RecordAsk, RecordBody, RecordKey, RecordNews, RecordPage, RecordPart, RecordRow,
     record_from_bytes,
@@ -102,7 +103,7 @@ impl Node {
     /// The sender of a datagram, if it is a member that is up, in its present session.
     fn member_up(&self, peer: &Peer) -> Option<Id> {
         let entry = self.table.find(peer.hash).filter(|entry| entry.is_up())?;
-        (entry.id.session == peer.session).then_some(entry.id)
+        (entry.id().session == peer.session).then(|| entry.id())
     }
 
     pub(super) fn take_record(&mut self, peer: &Peer, body: RecordBody, now: Instant) {
@@ -134,7 +135,8 @@ impl Node {
     fn is_news(&self, hash: NameHash, stamp: Stamp) -> bool {
         let entry = self.table.find(hash).filter(|_| hash != self.hash);
         entry.is_some_and(|entry| {
-            entry.id.session == stamp.session && entry.record_version() < stamp.version
+            entry.id().session == stamp.session
+                && self.table.record_version(entry.index()) < stamp.version
         })
     }
 
@@ -169,14 +171,12 @@ impl Node {
             self.counters.records_refused += 1;
             return;
         };
-        let Some(id) = self.table.find(hash).map(|entry| entry.id) else { return };
+        let Some(id) = self.table.find(hash).map(Entry::id) else { return };
         let published = Published { stamp, record: Arc::new(record), encoded: bytes.into() };
-        if let Some(entry) = self.table.at_mut(id.index) {
-            entry.record = Some(Arc::new(published));
-        }
+        self.table.set_record(id.index, published);
         self.counters.records_taken += 1;
         self.records.stir(now);
-        self.show(&id, now);
+        self.show_record(&id);
         if spread {
             self.tell_of_record(hash, now);
         }
@@ -220,7 +220,7 @@ impl Node {
             }
             useful
         });
-        again.sort_by_key(|wanted| (wanted.of.hash, wanted.hash));
+        again.sort_by_key(|wanted| (wanted.of.index, wanted.hash));
         for group in again.chunk_by(|a, b| a.of == b.of) {
             let mut outbox = Outbox::of(self, MAX_ANSWER_DATAGRAMS);
             for wanted in group {

@@ -275,7 +275,7 @@ impl Node {
         if self.records.rumours.is_empty() {
             return;
         }
-        let up = self.table.iter().filter(|entry| entry.is_up()).map(|entry| entry.id);
+        let up = self.table.iter().filter(|entry| entry.is_up()).map(Entry::id);
         let told: Vec<Id> = up.sample(&mut self.rng, FANOUT);
         for to in told {
             let mut outbox = Outbox::one_datagram(self);
@@ -306,12 +306,14 @@ impl Node {
         if hash == self.hash {
             return self.records.published.clone();
         }
-        self.table.find(hash).filter(|entry| entry.is_up())?.record.clone()
+        let entry = self.table.find(hash).filter(|entry| entry.is_up())?;
+        self.table.record(entry.index()).cloned()
     }
 
     /// All records of members that are up, our own among them, by name hash.
     pub(super) fn all_published(&self) -> Vec<(NameHash, Arc<Published>)> {
-        let of = |entry: &Entry| Some((NameHash::from_words(entry.id.hash), entry.record.clone()?));
+        let of =
+            |entry: &Entry| Some((entry.hash(), Arc::clone(self.table.record(entry.index())?)));
         let members = self.table.iter().filter(|entry| entry.is_up()).filter_map(of);
         let own = self.records.published.clone().map(|published| (self.hash, published));
         let mut all: Vec<_> = members.chain(own).collect();
@@ -326,8 +328,8 @@ impl Node {
         }
         let mut summary = Summary::default();
         for entry in self.table.iter().filter(|entry| entry.is_up()) {
-            if let Some(record) = &entry.record {
-                summary.add(NameHash::from_words(entry.id.hash), record.stamp);
+            if let Some(record) = self.table.record(entry.index()) {
+                summary.add(entry.hash(), record.stamp);
             }
         }
         if let Some(own) = &self.records.published {

@@ -22,7 +22,7 @@ fn hash(n: u128) -> NameHash {
 }
 
 fn member(n: u32) -> Id {
-    Id::new(hash(n.into()), Session::from_u64(1), Life(0), Index(n))
+    Id::new((Session::from_u64(1), Life(0)), Index::first(n))
 }
 
 const fn stamp(session: u64, version: u64) -> Stamp {
@@ -205,7 +205,7 @@ fn those_who_have_a_record_are_asked_in_turn_and_not_for_ever() {
         if given_up == 1 {
             break;
         }
-        asked.push(again[0].of.index.0);
+        asked.push(again[0].of.index.place());
     }
     assert_eq!(asked, [2, 1, 2, 1, 2, 1, 2]);
     assert!(fetches.is_empty());
