@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use chisme::{Record, RecordError, Service, ServiceStatus};
 use tokio::time::timeout;
 
-use super::agent;
 use super::members::CALM;
+use super::{agent, edit_record};
 use crate::args::{RegisterArgs, Target};
 use crate::control::client::{Client, ClientError};
 use crate::control::wire::{InstanceRow, RecordRequest, ServiceRow};
@@ -30,25 +30,20 @@ pub(crate) async fn register(args: &RegisterArgs) -> anyhow::Result<ExitCode> {
         .status(status(&args.status)?);
     service.metadata = pairs("--meta", &args.meta)?;
     check(Record::default().with_service(service.clone()).check())?;
-    let request = RecordRequest::Register(ServiceRow::of(&service));
-    agent(&args.target)?.edit_record(&request).await?;
-    Ok(ExitCode::SUCCESS)
+    edit_record(&args.target, &RecordRequest::Register(ServiceRow::of(&service))).await
 }
 
 /// `chisme services status`, and `drain`, which is one of it.
 pub(crate) async fn set_status(name: &str, to: &str, target: &Target) -> anyhow::Result<ExitCode> {
     valid(name)?;
     let status = status(to)?.to_string();
-    let request = RecordRequest::SetStatus { name: name.to_owned(), status };
-    agent(target)?.edit_record(&request).await?;
-    Ok(ExitCode::SUCCESS)
+    edit_record(target, &RecordRequest::SetStatus { name: name.to_owned(), status }).await
 }
 
 /// `chisme services deregister`
 pub(crate) async fn deregister(name: &str, target: &Target) -> anyhow::Result<ExitCode> {
     valid(name)?;
-    agent(target)?.edit_record(&RecordRequest::Deregister(name.to_owned())).await?;
-    Ok(ExitCode::SUCCESS)
+    edit_record(target, &RecordRequest::Deregister(name.to_owned())).await
 }
 
 /// `chisme instances`: exit status 1 if there is none.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::agent;
+use super::{agent, edit_record};
 use crate::args::Target;
 use crate::control::client::Client;
 use crate::control::wire::{MemberRow, RecordRequest};
@@ -15,14 +15,12 @@ use crate::usage::UsageError;
 /// `chisme tags set`
 pub(crate) async fn set(tags: &[String], target: &Target) -> anyhow::Result<ExitCode> {
     let tags = pairs("KEY=VALUE", tags)?;
-    agent(target)?.edit_record(&RecordRequest::MergeTags(tags)).await?;
-    Ok(ExitCode::SUCCESS)
+    edit_record(target, &RecordRequest::MergeTags(tags)).await
 }
 
 /// `chisme tags unset`. A key that is not there is a mistake worth telling.
 pub(crate) async fn unset(keys: &[String], target: &Target) -> anyhow::Result<ExitCode> {
-    let client = agent(target)?;
-    let tags = own(&client).await?.tags;
+    let tags = own(&agent(target)?).await?.tags;
     if let Some(key) = keys.iter().find(|key| !tags.contains_key(*key)) {
         let there: Vec<&str> = tags.keys().map(String::as_str).collect();
         let there = if there.is_empty() { "no tags".to_owned() } else { there.join(", ") };
@@ -31,8 +29,7 @@ pub(crate) async fn unset(keys: &[String], target: &Target) -> anyhow::Result<Ex
         ))
         .into());
     }
-    client.edit_record(&RecordRequest::RemoveTags(keys.to_vec())).await?;
-    Ok(ExitCode::SUCCESS)
+    edit_record(target, &RecordRequest::RemoveTags(keys.to_vec())).await
 }
 
 /// `chisme tags list`

@@ -55,6 +55,9 @@ pub(crate) enum ClientError {
     /// It said no.
     #[error("{0}")]
     Refused(String),
+    /// What was asked for cannot be, whoever asks.
+    #[error("{0}")]
+    Wrong(String),
     /// It said what this version does not understand, or stopped in the middle.
     #[error("the agent's answer cannot be used: {0}")]
     Answer(String),
@@ -182,10 +185,12 @@ impl Client {
         }
         let status = response.status();
         let bytes = collect(response.into_body()).await?;
-        Err(ClientError::Refused(
-            serde_json::from_slice::<Problem>(&bytes)
-                .map_or_else(|_| format!("the agent answered {status}"), |problem| problem.error),
-        ))
+        let why = serde_json::from_slice::<Problem>(&bytes)
+            .map_or_else(|_| format!("the agent answered {status}"), |problem| problem.error);
+        Err(match status {
+            StatusCode::UNPROCESSABLE_ENTITY => ClientError::Wrong(why),
+            _ => ClientError::Refused(why),
+        })
     }
 }
 
