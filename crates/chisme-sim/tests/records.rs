@@ -209,6 +209,66 @@ fn all_that_start_together_with_records_know_all_of_them() {
 }
 
 #[test]
+fn a_session_that_has_to_go_above_another_takes_its_record_along() {
+    for seed in seeds(5) {
+        let mut cluster = Cluster::builder().nodes(5).seed(seed).formed();
+        cluster.edit_record("n2", merge("run", "1"));
+        known_after(&mut cluster, "n2", secs(2));
+        let old = cluster.session("n2");
+        cluster.setup("n2").record = Record::default().with_tags(tags(&[("run", "2")]));
+        cluster.setup("n2").clock_offset = -3_600;
+        cluster.restart("n2");
+        cluster.expect_complete_within(secs(20));
+        known_after(&mut cluster, "n2", secs(10));
+        assert!(cluster.session("n2") > old);
+        assert_eq!(cluster.known_of("n0", "n2").tags["run"], "2");
+    }
+}
+
+#[test]
+fn the_longest_name_leaves_room_for_a_fragment() {
+    let mut cluster = Cluster::new(1);
+    for n in 0..3 {
+        let name = format!("n{n}@{}", "h".repeat(252));
+        cluster.setup(&format!("n{n}")).name = name.parse().expect("255 bytes");
+        cluster.start(&format!("n{n}"));
+    }
+    cluster.expect_complete_within(secs(10));
+    for n in 0..3 {
+        let label = format!("n{n}");
+        cluster.edit_record(&label, large(n));
+        known_after(&mut cluster, &label, secs(5));
+    }
+}
+
+#[test]
+fn a_partition_that_heals_brings_what_changed_on_either_side() {
+    for seed in seeds(3) {
+        let mut cluster = Cluster::builder().nodes(10).seed(seed).formed();
+        for label in cluster.running() {
+            cluster.edit_record(&label, merge("side", "none"));
+        }
+        cluster.run_for(secs(5));
+        cluster.partition(&["n0", "n1", "n2", "n3"]);
+        cluster.run_for(secs(60));
+        for label in cluster.running() {
+            let side = if ["n0", "n1", "n2", "n3"].contains(&&*label) { "few" } else { "many" };
+            cluster.edit_record(&label, merge("side", side));
+        }
+        cluster.run_for(secs(5));
+        assert!(cluster.known_of("n9", "n0").is_empty(), "it is down");
+        assert_eq!(cluster.known_of("n1", "n0").tags["side"], "few");
+        cluster.heal();
+        cluster.expect_complete_within(secs(120));
+        let since = cluster.now();
+        for label in cluster.running() {
+            known_after(&mut cluster, &label, secs(15));
+        }
+        println!("seed {seed}: all records {:?} after all views", cluster.now() - since);
+    }
+}
+
+#[test]
 fn a_quick_fire_of_changes_costs_few_broadcasts() {
     let mut cluster = Cluster::builder().nodes(5).seed(1).formed();
     for n in 0..500 {

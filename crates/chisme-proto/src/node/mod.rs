@@ -430,10 +430,16 @@ impl Node {
 /// The packet of foca shares a datagram with envelope and sender: what is left is foca's, counted
 /// with both endpoints, because they may become known later.
 fn parameters(config: &Config, name: &NodeName, id: Id, seed: [u8; 32]) -> Parameters {
+    let max_packet = room_beside_sender(name);
+    Parameters { id, detector: config.detector.clone(), max_packet, seed }
+}
+
+/// What a datagram has left for the payload of one section, beside the Sender of a node of this name,
+/// counted with both endpoints.
+fn room_beside_sender(name: &NodeName) -> usize {
     const ENDPOINTS_AND_LIFE: usize = 40;
     let sender = SECTION_HEADER_LEN + 3 + name.as_str().len() + ENDPOINTS_AND_LIFE;
-    let max_packet = envelope::MAX_BODY - sender - SECTION_HEADER_LEN;
-    Parameters { id, detector: config.detector.clone(), max_packet, seed }
+    envelope::MAX_BODY - sender - SECTION_HEADER_LEN
 }
 
 /// Keeps the first [`MAX_SEEDS`] seeds.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::inbound::Peer;
 use super::records::row;
-use super::{Node, parameters};
+use super::{Node, room_beside_sender};
+use crate::Instant;
 use crate::identity::NameHash;
 use crate::record::digest::{Summary, bucket};
 use crate::record::fetch::{Begin, Put, Wanted};
@@ -18,7 +19,6 @@ use crate::wire::{
     Body, List, RecordAsk, RecordBody, RecordKey, RecordNews, RecordPage, RecordPart, RecordRow,
     record_from_bytes,
 };
-use crate::{Instant, envelope};
 
 /// The most bytes that a row, a question, and a part besides its own bytes take.
 const ROW_BYTES: usize = 16 + 8 + 9 + 3;
@@ -88,9 +88,8 @@ impl Outbox {
 impl Node {
     /// What a datagram has left for records behind the longest that this node's Sender may become.
     fn record_room(&self) -> usize {
-        let whole = parameters(&self.config, &self.name, self.own_id(), [0; 32]).max_packet;
+        let whole = room_beside_sender(&self.name);
         debug_assert!(whole >= HEADS_BYTES + PART_BYTES + FRAGMENT_BYTES, "{}", self.name);
-        debug_assert!(whole < envelope::MAX_BODY);
         whole - HEADS_BYTES
     }
 
@@ -316,6 +315,9 @@ impl Node {
     fn compare_page(&mut self, page: &RecordPage, from: Id, outbox: &mut Outbox, now: Instant) {
         for row in &page.rows.0 {
             self.hear_of_record(row, from, false, outbox, now);
+        }
+        if !self.records.pages.take(now) {
+            return;
         }
         for (hash, published) in self.all_published() {
             let bytes = hash.to_bytes();

@@ -22,7 +22,7 @@ use crate::Session;
 
 /// The longest record, or fragment of one, that travels in one piece: with it, the longest sender
 /// and the envelope fill a datagram.
-pub(crate) const FRAGMENT_BYTES: usize = 800;
+pub(crate) const FRAGMENT_BYTES: usize = 768;
 
 /// What newer is measured by: the session, then the version, which grows within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,5 +57,5 @@ impl Published {
 
 /// In how many fragments a record of `len` bytes travels: one at least.
 pub(crate) fn fragments(len: u16) -> u8 {
-    u8::try_from(usize::from(len).div_ceil(FRAGMENT_BYTES).max(1)).expect("64 KiB are 82 fragments")
+    u8::try_from(usize::from(len).div_ceil(FRAGMENT_BYTES).max(1)).expect("64 KiB are 86 fragments")
 }

@@ -187,7 +187,7 @@ fn fragments_are_all_of_a_record_and_nothing_else() {
         assert_eq!(published.fragment(pieces), None);
     }
     // The bits of a question are 32.
-    assert_eq!(fragments(u16::try_from(MAX_RECORD_BYTES).expect("fits")), 21);
+    assert_eq!(fragments(u16::try_from(MAX_RECORD_BYTES).expect("fits")), 22);
 }
 
 #[test]
@@ -227,7 +227,10 @@ fn a_newer_version_takes_the_place_of_the_one_that_is_fetched() {
     );
     let first = old.fragment(0).expect("there");
     assert_eq!(fetches.put(hash(9), stamp(1, 1), 900, 0, first, at(0)), Put::Useless);
-    assert_eq!(fetches.put(hash(9), stamp(1, 2), 900, 0, &new[..800], at(0)), Put::Taken);
+    assert_eq!(
+        fetches.put(hash(9), stamp(1, 2), 900, 0, &new[..FRAGMENT_BYTES], at(0)),
+        Put::Taken
+    );
 }
 
 #[test]

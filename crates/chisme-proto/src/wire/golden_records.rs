@@ -97,7 +97,7 @@ fn numbers_that_do_not_fit_each_other_are_malformed() {
             ..RecordBody::default()
         },
         RecordBody {
-            parts: List(vec![RecordPart { row: row(1, 1, 800), index: 1, bytes: vec![] }]),
+            parts: List(vec![RecordPart { row: row(1, 1, 768), index: 1, bytes: vec![] }]),
             ..RecordBody::default()
         },
         RecordBody {
