@@ -65,8 +65,14 @@ impl Config {
                 period: d.probe_period,
             });
         }
-        if d.suspicion_multiplier == 0 {
-            return Err(ConfigError::SuspicionMultiplier);
+        if d.suspicion_timeout < d.probe_timeout {
+            return Err(ConfigError::SuspicionTimeout {
+                suspicion: d.suspicion_timeout,
+                timeout: d.probe_timeout,
+            });
+        }
+        if d.reprobe_period > Duration::ZERO && d.reprobe_period < SHORTEST_PERIOD {
+            return Err(ConfigError::ReprobePeriod(d.reprobe_period));
         }
         if d.gossip_period < SHORTEST_PERIOD {
             return Err(ConfigError::GossipPeriod(d.gossip_period));
@@ -101,8 +107,18 @@ pub enum ConfigError {
         period: Duration,
     },
     /// A suspicion needs time to be refuted.
-    #[error("suspicion_multiplier must be at least 1")]
-    SuspicionMultiplier,
+    #[error(
+        "suspicion_timeout is {suspicion:?}; it must be at least probe_timeout, which is {timeout:?}"
+    )]
+    SuspicionTimeout {
+        /// What was set.
+        suspicion: Duration,
+        /// The least that it can be.
+        timeout: Duration,
+    },
+    /// More often is no better.
+    #[error("reprobe_period is {0:?}; it must be zero (never) or at least 10 ms")]
+    ReprobePeriod(Duration),
     /// A period of nothing would never end.
     #[error("gossip_period is {0:?}; it must be at least 10 ms")]
     GossipPeriod(Duration),
@@ -135,9 +151,15 @@ pub struct Detector {
     pub probe_timeout: Duration,
     /// How many others are asked (SWIM's k). Default 3.
     pub indirect_probes: u8,
-    /// A suspicion lasts this many periods times max(1, log10(members)). Default 3: a process that
-    /// is frozen for 3 s can still refute it.
-    pub suspicion_multiplier: u32,
+    /// How long a suspicion lasts that a failed probe began. Default 2.25 s: with the period before
+    /// it, a process that is frozen for 3 s can still refute it. At least `probe_timeout`.
+    pub suspicion_timeout: Duration,
+    /// How often a member that failed our own probe is asked directly, until the suspicion is over.
+    /// Default 125 ms, at least 10 ms; zero is never.
+    pub reprobe_period: Duration,
+    /// How often an unanswered probe is sent again within `probe_timeout`: after as long as answers
+    /// usually take (RFC 6298), then after twice as long. Default 4; zero is never.
+    pub probe_retransmissions: u8,
     /// How often waiting rumours are sent on their own. Default 200 ms, at least 10 ms.
     pub gossip_period: Duration,
 }
@@ -148,7 +170,9 @@ impl Default for Detector {
             probe_period: Duration::from_secs(1),
             probe_timeout: Duration::from_millis(500),
             indirect_probes: 3,
-            suspicion_multiplier: 3,
+            suspicion_timeout: Duration::from_millis(2_250),
+            reprobe_period: Duration::from_millis(125),
+            probe_retransmissions: 4,
             gossip_period: Duration::from_millis(200),
         }
     }

@@ -100,6 +100,14 @@ counters! {
     probes_sent,
     /// Probes that nobody answered, directly or indirectly.
     probes_failed,
+    /// Copies of probes that drew no answer in time.
+    probes_retransmitted,
+    /// Members asked directly because they failed our own probe; each question counts.
+    reprobes_sent,
+    /// Suspects that were not asked, because as many as a node asks at a time were being asked.
+    reprobes_limited,
+    /// Suspicions that lasted longer because nothing at all arrived here.
+    conclusions_postponed,
     /// Members that became Suspect.
     suspicions,
     /// Suspicions about this node that it refuted.

@@ -41,6 +41,7 @@ mod order;
 mod record;
 mod replay;
 mod roster;
+mod rtt;
 mod swim;
 mod table;
 mod time;

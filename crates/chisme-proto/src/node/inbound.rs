@@ -74,6 +74,7 @@ impl Node {
         self.check_replay(&header, &peer, &parsed.body, bytes, now)?;
         self.counters.unknown_sections += u64::from(parsed.unknown_sections);
         let told = parsed.record_digest.map(|digest| (peer.clone(), digest));
+        self.evidence.heard(now);
         self.dispatch(peer, parsed.body, bytes.len(), now)?;
         if let Some((peer, digest)) = told.filter(|_| matches!(self.phase, Phase::Running)) {
             self.take_record_digest(&peer, digest, now);
@@ -216,6 +217,11 @@ impl Node {
             return Ok(());
         }
         let Some(message) = self.swim_message(packet.message) else { return Ok(()) };
+        match &message {
+            foca::Message::Ack(_) => self.probe_answered(&src, true, now),
+            foca::Message::ForwardedAck { origin, .. } => self.probe_answered(origin, false, now),
+            _ => {}
+        }
         let header = SwimHeader { src, src_incarnation, dst: self.own_id(), message };
         let directory = self.table.entries_mut();
         let result = self.engine.handle_packet(header, directory, &mut self.effects);

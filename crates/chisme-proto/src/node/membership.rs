@@ -24,7 +24,7 @@ const LAST_ANNOUNCE: Duration = Duration::from_secs(60);
 const LONG_ANNOUNCE: Duration = Duration::from_secs(5);
 
 /// How often one member is told something that it did not ask for.
-const NUDGE_PERIOD: Duration = Duration::from_millis(200);
+const NUDGE_PERIOD: Duration = Duration::from_millis(100);
 
 /// Close to the end of its incarnations a node raises its life instead.
 pub(super) const LAST_INCARNATION: Incarnation = LEFT - 256;
@@ -214,6 +214,10 @@ impl Node {
                 let directory = self.table.entries_mut();
                 let result = self.engine.apply(update, true, directory, &mut self.effects);
                 self.count_swim(result);
+                // The accuser may be asking us directly, because rumours do not reach it.
+                if let Some(accuser) = accuser {
+                    self.tell(&accuser, &[], now);
+                }
             }
         }
     }
@@ -277,15 +281,7 @@ impl Node {
         if self.table.apply(id, held) {
             self.show(id, now);
         }
-    }
-
-    /// A suspicion that our own probe began is over. Whoever is still Suspect in the same
-    /// incarnation has failed.
-    pub(super) fn conclude_suspicion(&mut self, id: Id, incarnation: Incarnation, now: Instant) {
-        let suspect = Held { incarnation, state: State::Suspect };
-        if self.table.exactly(&id).is_some_and(|entry| entry.held() == Some(suspect)) {
-            self.apply(id, Held { incarnation, state: State::Down }, None, true, now);
-        }
+        self.reprobe(id, now);
     }
 
     /// Keeps at most max(256, live) tombstones.

@@ -11,6 +11,7 @@ mod admit;
 mod assume;
 mod contact;
 mod dispute;
+mod evidence;
 mod farewell;
 mod healing;
 mod inbound;
@@ -49,6 +50,7 @@ use crate::{
 use admit::{Admissions, HandshakeSecret};
 use contact::Attempt;
 use dispute::Dispute;
+use evidence::Evidence;
 use farewell::Farewell;
 use records::Records;
 use rejections::Rejections;
@@ -112,6 +114,7 @@ pub struct Node {
     resting_gossip: Option<foca::Timer<Id>>,
     /// Whom foca probes, or probed last.
     probing: Option<Id>,
+    evidence: Evidence,
     /// Until then, what the side that we yielded to tells us is not news to anybody.
     loading_until: Instant,
     /// Whom we yielded to last: where mates that have not come along are sent.
@@ -170,6 +173,7 @@ impl Node {
         let own = Run::new(identity.name.clone(), hash, age, identity.endpoints);
         let id = Id::new(age, OWN_INDEX);
         let parameters = parameters(&config, &identity.name, id, rng.random());
+        let evidence = Evidence::new(&config, now);
         let mut node = Self {
             keys: config.keys.clone(),
             phase: Phase::Running,
@@ -186,6 +190,7 @@ impl Node {
             effects: Effects::default(),
             resting_gossip: None,
             probing: None,
+            evidence,
             loading_until: now,
             winner: None,
             windows: Windows::new(),
@@ -360,7 +365,11 @@ impl Node {
                 self.count_swim(result);
             }
             Timer::Swim { .. } => {}
-            Timer::Conclude { id, incarnation } => self.conclude_suspicion(id, incarnation, now),
+            Timer::Conclude { id, incarnation, since } => {
+                self.conclude_suspicion(id, incarnation, since, now);
+            }
+            Timer::Retransmit => self.retransmit_due(now),
+            Timer::Reprobe(index) => self.reprobe_due(index, now),
             Timer::Attempt { nonce, turn } => self.attempt_due(nonce, turn, now),
             Timer::Dispute(hash) => self.dispute_due(hash, now),
             Timer::Seeds => {
@@ -414,6 +423,7 @@ impl Node {
         self.incarnation = 0;
         self.effects = Effects::default();
         self.resting_gossip = None;
+        self.evidence.forget();
         let id = self.own_id();
         let parameters = parameters(&self.config, &self.name, id, self.rng.random());
         self.engine = Engine::new(&parameters, self.own_run());

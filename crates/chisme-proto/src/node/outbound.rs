@@ -7,7 +7,7 @@ use foca::Timer as SwimTimer;
 
 use super::{Node, Timer};
 use crate::envelope::{self, Header};
-use crate::swim::{Effects, Id, Note, log10_tenths};
+use crate::swim::{Effects, Id, Note};
 use crate::table::Entry;
 use crate::wire::{self, Body, Kind, Sender};
 use crate::{Endpoints, Instant, Output, Session};
@@ -70,13 +70,20 @@ impl Node {
             return;
         }
         let Effects { sends, timers, notes } = std::mem::take(&mut self.effects);
+        let mut probed = None;
         for note in notes {
+            if let Note::ProbeStarted(id) = note {
+                probed = Some(id);
+            }
             self.take_note(note, now);
         }
         let digest = self.record_digest_due(now).filter(|_| !sends.is_empty());
         self.records.to_attach = digest;
         for (id, packet) in sends {
             self.send_to_member(&id, &Body::Swim(&packet));
+            if probed == Some(id) {
+                self.ping_sent(id, packet, now);
+            }
         }
         if digest.is_some() && self.records.to_attach.take().is_none() {
             self.record_digest_said(now);
@@ -89,8 +96,8 @@ impl Node {
     fn schedule_swim(&mut self, timer: SwimTimer<Id>, after: Duration, now: Instant) {
         match timer {
             SwimTimer::ChangeSuspectToDown { member_id: id, incarnation, .. } => {
-                let after = self.suspicion_timeout();
-                self.schedule.add(now + after, Timer::Conclude { id, incarnation });
+                let after = self.config.detector.suspicion_timeout;
+                self.schedule.add(now + after, Timer::Conclude { id, incarnation, since: now });
             }
             timer @ SwimTimer::PeriodicGossip(_) if !self.engine.has_rumours() => {
                 self.resting_gossip = Some(timer);
@@ -112,14 +119,6 @@ impl Node {
             let at = now + self.config.detector.gossip_period / 2;
             self.schedule.add(at, Timer::Swim { generation, timer });
         }
-    }
-
-    /// A suspicion lasts longer in a larger cluster (SWIM paper, §4.2).
-    pub(super) fn suspicion_timeout(&self) -> Duration {
-        let detector = &self.config.detector;
-        let tenths = log10_tenths(self.live()).max(10);
-        let nominal = detector.probe_period.saturating_mul(detector.suspicion_multiplier);
-        nominal.saturating_mul(tenths) / 10
     }
 
     fn take_note(&mut self, note: Note, now: Instant) {

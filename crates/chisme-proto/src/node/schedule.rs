@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::identity::NameHash;
-use crate::swim::{Id, Incarnation};
+use crate::swim::{Id, Incarnation, Index};
 use crate::wire::Nonce;
 use crate::{Instant, RequestId};
 
@@ -23,7 +23,12 @@ pub(super) enum Timer {
     Conclude {
         id: Id,
         incarnation: Incarnation,
+        since: Instant,
     },
+    /// The Ping of the present probe is still unanswered.
+    Retransmit,
+    /// A member that failed our probe is asked again.
+    Reprobe(Index),
     Attempt {
         nonce: Nonce,
         turn: u32,

@@ -271,7 +271,7 @@ pub(crate) fn transmissions(live: usize) -> NonZeroU8 {
 }
 
 /// Ten times the decimal logarithm of `n`, rounded down; integer arithmetic, alike everywhere.
-pub(crate) fn log10_tenths(n: usize) -> u32 {
+fn log10_tenths(n: usize) -> u32 {
     // 10^(k/10) in thousandths, for k = 1..=9.
     const STEPS: [u128; 9] = [1259, 1585, 1996, 2512, 3163, 3982, 5012, 6310, 7944];
     let n = n.max(1);

@@ -87,8 +87,12 @@ pub struct Tuning {
     pub probe_timeout: Option<Duration>,
     /// See [`Detector::indirect_probes`](chisme_proto::Detector::indirect_probes).
     pub indirect_probes: Option<u8>,
-    /// See [`Detector::suspicion_multiplier`](chisme_proto::Detector::suspicion_multiplier).
-    pub suspicion_multiplier: Option<u32>,
+    /// See [`Detector::suspicion_timeout`](chisme_proto::Detector::suspicion_timeout).
+    pub suspicion_timeout: Option<Duration>,
+    /// See [`Detector::reprobe_period`](chisme_proto::Detector::reprobe_period).
+    pub reprobe_period: Option<Duration>,
+    /// See [`Detector::probe_retransmissions`](chisme_proto::Detector::probe_retransmissions).
+    pub probe_retransmissions: Option<u8>,
     /// See [`Detector::gossip_period`](chisme_proto::Detector::gossip_period).
     pub gossip_period: Option<Duration>,
     /// See [`Config::max_members`](chisme_proto::Config::max_members).
@@ -112,7 +116,9 @@ impl Tuning {
         put(&mut setup.detector.probe_period, self.probe_period);
         put(&mut setup.detector.probe_timeout, self.probe_timeout);
         put(&mut setup.detector.indirect_probes, self.indirect_probes);
-        put(&mut setup.detector.suspicion_multiplier, self.suspicion_multiplier);
+        put(&mut setup.detector.suspicion_timeout, self.suspicion_timeout);
+        put(&mut setup.detector.reprobe_period, self.reprobe_period);
+        put(&mut setup.detector.probe_retransmissions, self.probe_retransmissions);
         put(&mut setup.detector.gossip_period, self.gossip_period);
         put(&mut setup.cadence.alone_min, self.seeds_alone_min);
         put(&mut setup.cadence.alone_max, self.seeds_alone_max);
