@@ -154,6 +154,13 @@ pub struct Detector {
     /// How long a suspicion lasts that a failed probe began. Default 2.25 s: with the period before
     /// it, a process that is frozen for 3 s can still refute it. At least `probe_timeout`.
     pub suspicion_timeout: Duration,
+    /// How many times as long it lasts while nobody confirms it: `suspicion_timeout` is reached when
+    /// all relays of the failed probe say that they could not reach the member either (Lifeguard,
+    /// §IV-B). Default 5; 1 is no longer.
+    pub suspicion_stretch: u32,
+    /// The worst score of local health: so many times longer are period and timeout of a node that
+    /// misses what others get (Lifeguard, §IV-A). Default 8; 0 is never.
+    pub local_health: u8,
     /// How often a member that failed our own probe is asked directly, until the suspicion is over.
     /// Default 125 ms, at least 10 ms; zero is never.
     pub reprobe_period: Duration,
@@ -171,6 +178,8 @@ impl Default for Detector {
             probe_timeout: Duration::from_millis(500),
             indirect_probes: 3,
             suspicion_timeout: Duration::from_millis(2_250),
+            suspicion_stretch: 5,
+            local_health: 8,
             reprobe_period: Duration::from_millis(125),
             probe_retransmissions: 4,
             gossip_period: Duration::from_millis(200),

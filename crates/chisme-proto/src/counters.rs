@@ -106,6 +106,10 @@ counters! {
     reprobes_sent,
     /// Suspects that were not asked, because as many as a node asks at a time were being asked.
     reprobes_limited,
+    /// Times that this node, as a relay, said that it could not reach a member either.
+    nacks_sent,
+    /// Times that it did not, because it was relay for as many as it can be.
+    nacks_limited,
     /// Suspicions that lasted longer because nothing at all arrived here.
     conclusions_postponed,
     /// Members that became Suspect.

@@ -26,6 +26,7 @@
 
 mod config;
 mod counters;
+mod detect;
 mod envelope;
 mod heal;
 mod identity;

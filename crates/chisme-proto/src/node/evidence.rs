@@ -75,7 +75,7 @@ impl Node {
             return;
         }
         let wait = self.evidence.round_trips.timeout();
-        let until = now + detector.probe_timeout;
+        let until = now + self.witnesses.health.stretched(detector.probe_timeout);
         self.evidence.unanswered =
             Some(Unanswered { to, packet, sent: now, until, wait, copies: 0 });
         if now + wait < until {
@@ -85,6 +85,7 @@ impl Node {
 
     /// The present probe is answered, by the member itself or by way of another.
     pub(super) fn probe_answered(&mut self, by: &Id, directly: bool, now: Instant) {
+        self.witnesses.probe_answered(by);
         if let Some(asked) = self.evidence.unanswered.take_if(|asked| asked.to == *by)
             // After a second copy nobody knows which one was answered (Karn's rule).
             && directly
@@ -144,7 +145,7 @@ impl Node {
     }
 
     /// The incarnation in which we hold a member suspect, if we do.
-    fn suspected_in(&self, id: &Id) -> Option<Incarnation> {
+    pub(super) fn suspected_in(&self, id: &Id) -> Option<Incarnation> {
         match self.table.exactly(id).and_then(Entry::held)? {
             Held { state: State::Suspect, incarnation } => Some(incarnation),
             _ => None,
@@ -171,6 +172,16 @@ impl Node {
             self.schedule.add(now + usual, Timer::Conclude { id, incarnation, since });
             return;
         }
+        let end = since + self.witnesses.suspicion_lasts(&id, &self.config.detector);
+        if now < end {
+            self.schedule.add(end, Timer::Conclude { id, incarnation, since });
+            return;
+        }
         self.apply(id, Held { incarnation, state: State::Down }, None, true, now);
+    }
+
+    /// Whether we ask a suspect ourselves.
+    pub(super) fn is_reprobed(&self, id: &Id) -> bool {
+        self.evidence.reprobed.get(&id.index).is_some_and(|(known, _)| known == id)
     }
 }

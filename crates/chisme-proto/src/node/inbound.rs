@@ -216,8 +216,18 @@ impl Node {
             self.tell(&src, &[], now);
             return Ok(());
         }
+        if let Message::Nack(about, number) = packet.message {
+            if let Some(about) = self.known(&about) {
+                self.take_nack(about, number, src, now);
+            }
+            return Ok(());
+        }
         let Some(message) = self.swim_message(packet.message) else { return Ok(()) };
         match &message {
+            foca::Message::PingReq { target, probe_number } => {
+                self.run_errand(src, *target, *probe_number, now);
+            }
+            foca::Message::IndirectAck { target: origin, .. } => self.errand_done(origin, &src),
             foca::Message::Ack(_) => self.probe_answered(&src, true, now),
             foca::Message::ForwardedAck { origin, .. } => self.probe_answered(origin, false, now),
             _ => {}
@@ -253,7 +263,7 @@ impl Node {
             Message::Announce => Foca::Announce,
             Message::Feed => Foca::Feed,
             Message::Gossip => Foca::Gossip,
-            Message::Tell => return None,
+            Message::Tell | Message::Nack(..) => return None,
         })
     }
 

@@ -209,6 +209,7 @@ impl Node {
             State::Suspect if held.incarnation >= LAST_INCARNATION => self.raise_life(now),
             State::Suspect => {
                 self.counters.refutations += 1;
+                self.witnesses.health.worse();
                 self.incarnation = held.incarnation + 1;
                 let update = Member::new(self.own_id(), held.incarnation, State::Suspect);
                 let directory = self.table.entries_mut();
@@ -253,6 +254,11 @@ impl Node {
         let result = self.engine.set_live(live);
         self.count_swim(result);
         self.show(&id, now);
+        if held.state == State::Suspect {
+            self.heard_suspicion(id, held.incarnation, now);
+        } else {
+            self.witnesses.settled(id.index);
+        }
         let is_up = self.table.at(id.index).is_some_and(Entry::is_up);
         let was_up = before.is_some_and(|(_, was_up)| was_up);
         self.records_of_members_changed(is_up && !was_up, now);
@@ -278,8 +284,14 @@ impl Node {
         }
         let incarnation = self.table.probed_incarnation(id.index);
         let held = Held { incarnation, state: State::Suspect };
+        let accused = self.suspected_in(id).is_some() && !self.is_reprobed(id);
+        self.witnesses.probe_failed(accused);
         if self.table.apply(id, held) {
             self.show(id, now);
+        }
+        if self.suspected_in(id).is_none() {
+            // It has refuted what we are about to say, or is Down already.
+            self.witnesses.settled(id.index);
         }
         self.reprobe(id, now);
     }

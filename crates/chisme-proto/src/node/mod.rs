@@ -24,6 +24,7 @@ mod request;
 mod schedule;
 mod seeding;
 mod shown;
+mod witness;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -56,6 +57,7 @@ use records::Records;
 use rejections::Rejections;
 use request::{Ping, Request};
 use schedule::{Schedule, Timer};
+use witness::Witnesses;
 
 /// The most outputs that wait for the driver; datagrams beyond it are dropped and counted.
 pub const MAX_OUTPUTS: usize = 16_384;
@@ -115,6 +117,7 @@ pub struct Node {
     /// Whom foca probes, or probed last.
     probing: Option<Id>,
     evidence: Evidence,
+    witnesses: Witnesses,
     /// Until then, what the side that we yielded to tells us is not news to anybody.
     loading_until: Instant,
     /// Whom we yielded to last: where mates that have not come along are sent.
@@ -174,6 +177,7 @@ impl Node {
         let id = Id::new(age, OWN_INDEX);
         let parameters = parameters(&config, &identity.name, id, rng.random());
         let evidence = Evidence::new(&config, now);
+        let witnesses = Witnesses::new(&config.detector);
         let mut node = Self {
             keys: config.keys.clone(),
             phase: Phase::Running,
@@ -191,6 +195,7 @@ impl Node {
             resting_gossip: None,
             probing: None,
             evidence,
+            witnesses,
             loading_until: now,
             winner: None,
             windows: Windows::new(),
@@ -368,6 +373,8 @@ impl Node {
             Timer::Conclude { id, incarnation, since } => {
                 self.conclude_suspicion(id, incarnation, since, now);
             }
+            Timer::Overhear { id, incarnation } => self.overhear_due(id, incarnation, now),
+            Timer::Nack { origin, target, number } => self.nack_due(&origin, &target, number),
             Timer::Retransmit => self.retransmit_due(now),
             Timer::Reprobe(index) => self.reprobe_due(index, now),
             Timer::Attempt { nonce, turn } => self.attempt_due(nonce, turn, now),
@@ -424,6 +431,7 @@ impl Node {
         self.effects = Effects::default();
         self.resting_gossip = None;
         self.evidence.forget();
+        self.witnesses.forget();
         let id = self.own_id();
         let parameters = parameters(&self.config, &self.name, id, self.rng.random());
         self.engine = Engine::new(&parameters, self.own_run());

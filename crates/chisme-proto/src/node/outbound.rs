@@ -72,7 +72,7 @@ impl Node {
         let Effects { sends, timers, notes } = std::mem::take(&mut self.effects);
         let mut probed = None;
         for note in notes {
-            if let Note::ProbeStarted(id) = note {
+            if let Note::ProbeStarted(id, _) = note {
                 probed = Some(id);
             }
             self.take_note(note, now);
@@ -97,12 +97,20 @@ impl Node {
         match timer {
             SwimTimer::ChangeSuspectToDown { member_id: id, incarnation, .. } => {
                 let after = self.config.detector.suspicion_timeout;
+                self.witnesses.suspicion_began(&id, incarnation, now);
                 self.schedule.add(now + after, Timer::Conclude { id, incarnation, since: now });
             }
             timer @ SwimTimer::PeriodicGossip(_) if !self.engine.has_rumours() => {
                 self.resting_gossip = Some(timer);
             }
             timer => {
+                // Both alike, so that they keep their order.
+                let after = match timer {
+                    SwimTimer::ProbeRandomMember(_) | SwimTimer::SendIndirectProbe { .. } => {
+                        self.witnesses.health.stretched(after)
+                    }
+                    _ => after,
+                };
                 let generation = self.generation;
                 self.schedule.add(now + after, Timer::Swim { generation, timer });
             }
@@ -123,11 +131,13 @@ impl Node {
 
     fn take_note(&mut self, note: Note, now: Instant) {
         match note {
-            Note::ProbeStarted(id) => {
+            Note::ProbeStarted(id, number) => {
+                self.witnesses.probe_started(id, number);
                 self.counters.probes_sent += 1;
                 self.probing = Some(id);
                 self.table.probe_started(&id);
             }
+            Note::RelayAsked(relay) => self.witnesses.relay_asked(relay),
             Note::ProbeFailed(id) => self.probe_failed(&id, now),
         }
     }

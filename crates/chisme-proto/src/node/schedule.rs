@@ -25,6 +25,17 @@ pub(super) enum Timer {
         incarnation: Incarnation,
         since: Instant,
     },
+    /// Somebody else suspects a member, and nothing came of it.
+    Overhear {
+        id: Id,
+        incarnation: Incarnation,
+    },
+    /// A relay did not reach whom it was to probe.
+    Nack {
+        origin: Id,
+        target: Id,
+        number: foca::ProbeNumber,
+    },
     /// The Ping of the present probe is still unanswered.
     Retransmit,
     /// A member that failed our probe is asked again.

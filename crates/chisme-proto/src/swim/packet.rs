@@ -22,7 +22,7 @@ pub(crate) struct PeerRef {
     pub(crate) life: Life,
 }
 
-/// foca's messages as they travel, and `Tell`, which carries nothing but updates.
+/// foca's messages as they travel; `Tell`, which carries nothing but updates; and `Nack`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     Ping(ProbeNumber),
@@ -35,6 +35,8 @@ pub(crate) enum Message {
     Feed,
     Gossip,
     Tell,
+    /// A relay could not reach the target.
+    Nack(PeerRef, ProbeNumber),
 }
 
 /// A packet that came in.
@@ -85,6 +87,7 @@ fn parse_message(bytes: &mut &[u8]) -> Result<Message, Malformed> {
         3 => Some(Message::IndirectPing),
         4 => Some(Message::IndirectAck),
         5 => Some(Message::ForwardedAck),
+        10 => Some(Message::Nack),
         _ => None,
     };
     if let Some(message) = with_peer {
@@ -178,6 +181,27 @@ pub(crate) fn encode_updates(
     }
     out[count_at..count_at + 2].copy_from_slice(&count.to_be_bytes());
     out
+}
+
+/// A packet in which a relay says that it could not reach `target`; none if nobody knows that one.
+pub(crate) fn encode_nack(
+    src_incarnation: Incarnation,
+    dst_life: Life,
+    target: &Id,
+    probe: ProbeNumber,
+    directory: &impl Directory,
+) -> Option<Vec<u8>> {
+    let [high, low] = directory.run(target.index)?.hash.words();
+    let mut out = Vec::new();
+    encode(&src_incarnation, &mut out);
+    encode(&dst_life, &mut out);
+    out.push(10);
+    out.put_u64(high);
+    out.put_u64(low);
+    encode(&target.session, &mut out);
+    encode(&target.life, &mut out);
+    encode(&probe, &mut out);
+    Some(out)
 }
 
 const fn state_to_wire(state: State) -> u8 {

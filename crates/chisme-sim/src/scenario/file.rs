@@ -172,6 +172,8 @@ impl File {
                 probe_timeout: span(config.probe_timeout),
                 indirect_probes: config.indirect_probes,
                 suspicion_timeout: span(config.suspicion_timeout),
+                suspicion_stretch: config.suspicion_stretch,
+                local_health: config.local_health,
                 reprobe_period: span(config.reprobe_period),
                 probe_retransmissions: config.probe_retransmissions,
                 gossip_period: span(config.gossip_period),

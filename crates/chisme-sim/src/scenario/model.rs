@@ -89,6 +89,10 @@ pub struct Tuning {
     pub indirect_probes: Option<u8>,
     /// See [`Detector::suspicion_timeout`](chisme_proto::Detector::suspicion_timeout).
     pub suspicion_timeout: Option<Duration>,
+    /// See [`Detector::suspicion_stretch`](chisme_proto::Detector::suspicion_stretch).
+    pub suspicion_stretch: Option<u32>,
+    /// See [`Detector::local_health`](chisme_proto::Detector::local_health).
+    pub local_health: Option<u8>,
     /// See [`Detector::reprobe_period`](chisme_proto::Detector::reprobe_period).
     pub reprobe_period: Option<Duration>,
     /// See [`Detector::probe_retransmissions`](chisme_proto::Detector::probe_retransmissions).
@@ -117,6 +121,8 @@ impl Tuning {
         put(&mut setup.detector.probe_timeout, self.probe_timeout);
         put(&mut setup.detector.indirect_probes, self.indirect_probes);
         put(&mut setup.detector.suspicion_timeout, self.suspicion_timeout);
+        put(&mut setup.detector.suspicion_stretch, self.suspicion_stretch);
+        put(&mut setup.detector.local_health, self.local_health);
         put(&mut setup.detector.reprobe_period, self.reprobe_period);
         put(&mut setup.detector.probe_retransmissions, self.probe_retransmissions);
         put(&mut setup.detector.gossip_period, self.gossip_period);

@@ -133,6 +133,8 @@ pub(super) struct TuningTable {
     pub(super) probe_timeout: Option<Span>,
     pub(super) indirect_probes: Option<u8>,
     pub(super) suspicion_timeout: Option<Span>,
+    pub(super) suspicion_stretch: Option<u32>,
+    pub(super) local_health: Option<u8>,
     pub(super) reprobe_period: Option<Span>,
     pub(super) probe_retransmissions: Option<u8>,
     pub(super) gossip_period: Option<Span>,
