@@ -159,7 +159,8 @@ pub struct Detector {
     /// §IV-B). Default 5; 1 is no longer.
     pub suspicion_stretch: u32,
     /// The worst score of local health: so many times longer are period and timeout of a node that
-    /// misses what others get (Lifeguard, §IV-A). Default 8; 0 is never.
+    /// misses what others get (Lifeguard, §IV-A). Default 0, which is never: a node that was cut off
+    /// and felt ill still spreads suspicions after it is back.
     pub local_health: u8,
     /// How often a member that failed our own probe is asked directly, until the suspicion is over.
     /// Default 125 ms, at least 10 ms; zero is never.
@@ -179,7 +180,7 @@ impl Default for Detector {
             indirect_probes: 3,
             suspicion_timeout: Duration::from_millis(2_250),
             suspicion_stretch: 5,
-            local_health: 8,
+            local_health: 0,
             reprobe_period: Duration::from_millis(125),
             probe_retransmissions: 4,
             gossip_period: Duration::from_millis(200),

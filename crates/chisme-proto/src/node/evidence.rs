@@ -172,9 +172,11 @@ impl Node {
             self.schedule.add(now + usual, Timer::Conclude { id, incarnation, since });
             return;
         }
-        let end = since + self.witnesses.suspicion_lasts(&id, &self.config.detector);
+        let end = since + self.suspicion_lasts(&id);
         if now < end {
-            self.schedule.add(end, Timer::Conclude { id, incarnation, since });
+            // Who could confirm it changes meanwhile.
+            let again = end.min(now + usual / 4);
+            self.schedule.add(again, Timer::Conclude { id, incarnation, since });
             return;
         }
         self.apply(id, Held { incarnation, state: State::Down }, None, true, now);

@@ -10,6 +10,7 @@ use foca::ProbeNumber;
 use super::{Node, Timer};
 use crate::detect::{LocalHealth, lasts};
 use crate::swim::{Id, Incarnation, Index, encode_nack};
+use crate::table::Entry;
 use crate::wire::Body;
 use crate::{Detector, Instant};
 
@@ -124,16 +125,31 @@ impl Witnesses {
     }
 
     /// How long a suspicion lasts, by who confirms it.
-    pub(super) fn suspicion_lasts(&self, id: &Id, detector: &Detector) -> std::time::Duration {
+    /// The silence of a relay that is suspected itself says nothing: `could_speak` leaves it out.
+    pub(super) fn suspicion_lasts(
+        &self,
+        id: &Id,
+        detector: &Detector,
+        could_speak: impl Fn(&Id) -> bool,
+    ) -> std::time::Duration {
         let doubt = self.doubts.get(&id.index).filter(|doubt| doubt.about == Some(*id));
         let (c, k) = doubt.map_or((0, usize::from(detector.indirect_probes)), |doubt| {
-            (doubt.confirmed.len() + usize::from(doubt.accused), doubt.asked.len())
+            let silent = |relay: &&Id| !doubt.confirmed.contains(relay) && could_speak(relay);
+            let c = doubt.confirmed.len() + usize::from(doubt.accused);
+            (c, doubt.confirmed.len() + doubt.asked.iter().filter(silent).count())
         });
         lasts(detector.suspicion_timeout, detector.suspicion_stretch, c, k)
     }
 }
 
 impl Node {
+    /// How long the suspicion of `id` lasts, by what is known now.
+    pub(super) fn suspicion_lasts(&self, id: &Id) -> std::time::Duration {
+        let alive = |relay: &Id| self.table.exactly(relay).is_some_and(Entry::is_up);
+        let could_speak = |relay: &Id| alive(relay) && self.suspected_in(relay).is_none();
+        self.witnesses.suspicion_lasts(id, &self.config.detector, could_speak)
+    }
+
     /// We are asked to reach `target` for `origin`: if that fails, we say so while it still helps, at
     /// 80 % of the time that is left of the probe.
     pub(super) fn run_errand(&mut self, origin: Id, target: Id, number: ProbeNumber, now: Instant) {
@@ -175,7 +191,7 @@ impl Node {
         }
         let suspicion = self.witnesses.doubts.get(&about.index).and_then(|doubt| doubt.suspicion);
         if let Some((incarnation, since)) = suspicion {
-            let end = since + self.witnesses.suspicion_lasts(&about, &self.config.detector);
+            let end = since + self.suspicion_lasts(&about);
             let conclude = Timer::Conclude { id: about, incarnation, since };
             self.schedule.add(end.max(now), conclude);
         }
@@ -235,20 +251,20 @@ mod tests {
         let mut witnesses = probing(&detector);
         witnesses.nacked(member(1), 9, member(2));
         witnesses.probe_failed(false);
-        let one = witnesses.suspicion_lasts(&member(1), &detector);
+        let one = witnesses.suspicion_lasts(&member(1), &detector, |_| true);
         assert!(min < one && one < max, "{one:?}");
         for (about, number, by) in [(1, 9, 2), (1, 9, 5), (1, 8, 3), (2, 9, 3)] {
             assert!(!witnesses.nacked(member(about), number, member(by)), "{about} {number} {by}");
         }
-        assert_eq!(witnesses.suspicion_lasts(&member(1), &detector), one);
+        assert_eq!(witnesses.suspicion_lasts(&member(1), &detector, |_| true), one);
         assert!(witnesses.nacked(member(1), 9, member(3)));
         assert!(witnesses.nacked(member(1), 9, member(4)));
-        assert_eq!(witnesses.suspicion_lasts(&member(1), &detector), min);
+        assert_eq!(witnesses.suspicion_lasts(&member(1), &detector, |_| true), min);
     }
 
     #[test]
     fn a_node_that_is_told_no_does_not_feel_ill_and_one_that_hears_nothing_does() {
-        let detector = Detector::default();
+        let detector = Detector { local_health: 8, ..Detector::default() };
         let second = Duration::from_secs(1);
         let mut told = probing(&detector);
         for relay in 2..=4 {
@@ -267,6 +283,18 @@ mod tests {
     }
 
     #[test]
+    fn the_silence_of_relays_that_are_suspected_themselves_says_nothing() {
+        let detector = Detector::default();
+        let mut witnesses = probing(&detector);
+        witnesses.probe_failed(false);
+        let lasts = |alone| {
+            witnesses.suspicion_lasts(&member(1), &detector, |relay| alone && *relay == member(2))
+        };
+        assert_eq!(lasts(true), detector.suspicion_timeout * detector.suspicion_stretch);
+        assert_eq!(lasts(false), detector.suspicion_timeout);
+    }
+
+    #[test]
     fn what_is_counted_is_bounded() {
         let detector = Detector::default();
         let mut witnesses = Witnesses::new(&detector);
@@ -275,7 +303,7 @@ mod tests {
             witnesses.probe_failed(false);
         }
         assert_eq!(witnesses.doubts.len(), MAX_DOUBTS);
-        let beyond = witnesses.suspicion_lasts(&member(999), &detector);
+        let beyond = witnesses.suspicion_lasts(&member(999), &detector, |_| true);
         assert_eq!(beyond, detector.suspicion_timeout * detector.suspicion_stretch);
     }
 }
