@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use chisme_proto::Rejection;
+use chisme_proto::{RecordEdit, Rejection};
 use chisme_sim::{Cluster, Datagram, millis, secs, seeds};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
@@ -118,8 +118,15 @@ fn with_madman(seed: u64) -> (Cluster, Madman, Vec<Datagram>) {
     cluster.run_for(secs(5));
     cluster.thaw("n3");
     cluster.ping("n1", "n2");
+    // Everything that is said of records: in full, announced, asked for, compared.
+    let tags = |value: String| RecordEdit::SetTags([("tag".to_owned(), value)].into());
+    cluster.edit_record("n4", tags("x".repeat(4_000)));
+    cluster.edit_record("mad", tags("small".to_owned()));
+    cluster.run_for(secs(5));
     cluster.partition(&["n1", "n2"]);
     cluster.run_for(secs(15));
+    cluster.edit_record("n2", tags("meanwhile".to_owned()));
+    cluster.run_for(secs(1));
     cluster.heal();
     cluster.expect_complete_within(secs(30));
     let tape = cluster.recorded().to_vec();
