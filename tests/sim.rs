@@ -86,6 +86,31 @@ fn a_run_is_summed_up_and_its_json_can_be_read() {
 }
 
 #[test]
+fn the_baseline_stands_beside_the_product_and_its_misses_fail_nothing() {
+    // foca obeys whoever calls it Down; two runs of two detectors are one row.
+    let place = Place::with(&format!("{SPLIT}\n[expect]\nfalse_downs = 0\n"));
+    let both = ["run", "split", "--seeds", "1..2", "--baseline"];
+    let table = place.sim(&both).expect_success();
+    let rows: Vec<&str> = table.lines().filter(|line| line.contains("split")).collect();
+    assert!(rows.len() == 1 && rows[0].contains(" s ("), "{table}");
+    assert!(table.contains("In brackets: foca alone"), "{table}");
+    let page = place.sim(&[&both[..], &["--markdown"]].concat()).expect_success();
+    assert!(page.starts_with("| scenario |") && page.contains("\n| `split` |"), "{page}");
+    let json = place.sim(&[&both[..], &["--json"]].concat()).expect_success();
+    let json: Value = serde_json::from_str(&json).expect("it is JSON");
+    let beside = &json["comparisons"][0];
+    assert_eq!((&beside["chisme"]["runs"], &beside["baseline"]["runs"]), (&2.into(), &2.into()));
+    assert_ne!(beside["chisme"]["events"], beside["baseline"]["events"]);
+    assert_eq!(json["failed"], 0);
+    // The grid of a scenario may say so too, and then it is in every run of it.
+    let grid = Place::with(&format!("{SPLIT}\n[grid]\ndetector = ['chisme', 'baseline']\n"));
+    let table = grid.sim(&["run", "split", "--seeds", "1..2"]).expect_success();
+    assert!(table.contains("In brackets: foca alone"), "{table}");
+    let alone = place.sim(&["replay", "split", "--seed", "1", "--set", "detector=baseline"]);
+    assert!(alone.expect_success().contains("seed 1: "));
+}
+
+#[test]
 fn a_missed_expectation_and_a_view_that_stays_wrong_have_statuses_of_their_own() {
     let missed = Place::with(&format!("{SPLIT}\n[expect]\nconverged_within = \"1ms\"\n"));
     let run = missed.sim(&["run", "split"]);

@@ -55,7 +55,7 @@ pub use counters::{Counters, Rejection};
 pub use envelope::MAX_DATAGRAM;
 pub use identity::{Endpoints, Life, NameHash, Session};
 pub use io::{
-    Command, Contact, ContactReport, ContactResult, Event, Input, MemberState, MemberView,
+    Assumed, Command, Contact, ContactReport, ContactResult, Event, Input, MemberState, MemberView,
     NodeStatus, Output, Refusal, RequestId, Sibling, StopReason,
 };
 pub use keyring::{

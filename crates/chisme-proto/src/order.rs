@@ -83,7 +83,7 @@ impl Order {
 /// Room for one more, without doubling what is large already.
 pub(crate) fn make_room<T>(list: &mut Vec<T>) {
     if list.len() == list.capacity() {
-        list.reserve_exact((list.len() / 8).max(8));
+        list.reserve_exact((list.len() / 32).max(8));
     }
 }
 

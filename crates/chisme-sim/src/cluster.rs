@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use chisme_proto::{
-    Command, Contact, DEFAULT_PORT, Input, Instant, NodeName, RecordEdit, RequestId, Roster,
+    Command, Contact, DEFAULT_PORT, Input, Instant, NodeName, RecordEdit, RequestId,
 };
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -14,7 +14,7 @@ use rand::rngs::ChaCha8Rng;
 use crate::check::Watch;
 use crate::digest::Digest;
 use crate::drive::{Happening, Held};
-use crate::host::{Host, Setup};
+use crate::host::{Common, Host, Setup};
 use crate::network::{Datagram, Effect, Network, NodeSet, RuleId, Scope};
 use crate::outcome::ProcessState;
 use crate::owners::Owners;
@@ -34,11 +34,10 @@ pub struct Cluster {
     pub(crate) hosts: Vec<Host>,
     pub(crate) labels: BTreeMap<String, usize>,
     pub(crate) owners: Owners,
-    /// What all nodes know of each other, held once.
-    roster: Roster,
+    common: Common,
     pub(crate) network: Network,
     pub(crate) queue: Queue<Happening>,
-    pub(crate) spins: u32,
+    pub(crate) spins: usize,
     pub(crate) seeds: Vec<String>,
     /// How many machines have moved to addresses of their own.
     pub(crate) moves: u16,
@@ -77,7 +76,7 @@ impl Cluster {
             hosts: Vec::new(),
             labels: BTreeMap::new(),
             owners: Owners::default(),
-            roster: Roster::default(),
+            common: Common::default(),
             network: Network::new(seed),
             queue: Queue::default(),
             spins: 0,
@@ -144,7 +143,7 @@ impl Cluster {
                 self.owners.remove(addr);
             }
         }
-        host.start(&self.roster, now);
+        host.start(&mut self.common, now);
         for &addr in &host.bound {
             self.owners.insert(addr, index);
         }
@@ -249,7 +248,7 @@ impl Cluster {
     }
 
     pub(crate) fn cut(&mut self, scope: Scope, effect: Effect) {
-        let id = self.network.push(scope, effect, None);
+        let id = self.network.push(scope, effect, None, self.now);
         self.cuts.push(id);
     }
 

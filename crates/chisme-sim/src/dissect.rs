@@ -2,6 +2,8 @@
 //!
 //! A second reading of PROTOCOL.md, so that reports and captures need no key.
 
+use crate::baseline::FIRST_BYTE;
+
 const HEADER_LEN: usize = 30;
 const TAG_LEN: usize = 16;
 const KIND_SWIM: u8 = 6;
@@ -23,7 +25,7 @@ pub fn kind(datagram: &[u8]) -> &'static str {
         "introduce",
         "notice",
     ];
-    const MESSAGES: [&str; 10] = [
+    const MESSAGES: [&str; 12] = [
         "ping",
         "ack",
         "ping_req",
@@ -34,8 +36,13 @@ pub fn kind(datagram: &[u8]) -> &'static str {
         "feed",
         "gossip",
         "tell",
+        "turn_undead",
+        "broadcast",
     ];
     let Some(&kind) = datagram.get(1) else { return "garbage" };
+    if datagram[0] == FIRST_BYTE {
+        return MESSAGES.get(usize::from(kind)).copied().unwrap_or("unknown");
+    }
     if kind != KIND_SWIM {
         return KINDS.get(usize::from(kind).wrapping_sub(1)).copied().unwrap_or("unknown");
     }

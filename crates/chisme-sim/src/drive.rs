@@ -19,8 +19,9 @@ use crate::record::concerns;
 /// How long a look-up of the seeds takes.
 const LOOKUP_TIME: Duration = millis(5);
 
-/// A node whose timer is due this often without time passing is spinning.
-const SPIN_LIMIT: u32 = 1_000;
+/// A node whose timer is due this often without time passing is spinning. Besides, each node may be
+/// due in one moment.
+const SPIN_LIMIT: usize = 1_000;
 
 /// Between what has arrived and a timer that is due, a busy process reads for at most so long.
 const READING_FIRST: Duration = millis(5);
@@ -169,7 +170,7 @@ impl Cluster {
             self.schedule(at, Happening::Wake(index));
             return;
         }
-        if self.spins >= SPIN_LIMIT {
+        if self.spins >= SPIN_LIMIT + self.hosts.len() {
             self.fail(&format!("{}: a timer is always due at once", self.hosts[index].label));
         }
         self.feed(index, Input::Timeout);
@@ -219,7 +220,7 @@ impl Cluster {
         }
     }
 
-    fn carry_out(&mut self, index: usize, output: Output) {
+    pub(crate) fn carry_out(&mut self, index: usize, output: Output) {
         let now = self.now;
         let record = &mut self.hosts[index].record;
         match output {

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chisme_proto::{
@@ -14,8 +15,10 @@ use chisme_proto::{
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
+use crate::baseline::Baseline;
 use crate::clock::Clock;
 use crate::dns::Lie;
+use crate::member::Member;
 use crate::network::Datagram;
 use crate::panics;
 use crate::record::Record;
@@ -53,6 +56,8 @@ pub struct Setup {
     pub cadence: SeedCadence,
     /// The most members that it remembers.
     pub max_members: Option<usize>,
+    /// Whether foca runs as it comes instead, in a cluster of so many.
+    pub(crate) baseline: Option<NonZeroU32>,
     /// What it says of itself from its start on.
     pub record: chisme_proto::Record,
 }
@@ -73,6 +78,7 @@ impl Setup {
             detector: Detector::default(),
             cadence: SeedCadence::default(),
             max_members: None,
+            baseline: None,
             record: chisme_proto::Record::default(),
         }
     }
@@ -82,15 +88,15 @@ impl Setup {
         KeyRing::new(&StretchedCookie::stretch(&self.cookie), &self.cluster_name)
     }
 
-    fn config(&self, roster: &Roster) -> Config {
-        let mut config = Config::new(self.cluster_name.clone(), self.keys());
+    fn config(&self, common: &mut Common) -> Config {
+        let mut config = Config::new(self.cluster_name.clone(), common.keys(self));
         config.versions = self.versions;
         config.detector = self.detector.clone();
         config.seeds = self.cadence.clone();
         config.record = self.record.clone();
         config.endpoint_is_guess = self.endpoint_is_guess;
         config.max_members = self.max_members.unwrap_or(config.max_members);
-        config.roster = Some(roster.clone());
+        config.roster = Some(common.roster.clone());
         config
     }
 
@@ -103,6 +109,27 @@ impl Setup {
         }
         let session = Session::new(u64::try_from(wall).unwrap_or(0), random);
         Identity { name: self.name.clone(), session, endpoints }
+    }
+}
+
+/// What the nodes of a simulation would each have a copy of.
+#[derive(Default)]
+pub(crate) struct Common {
+    roster: Roster,
+    rings: Vec<(Cookie, ClusterName, KeyRing)>,
+}
+
+impl Common {
+    fn keys(&mut self, setup: &Setup) -> KeyRing {
+        let is_its = |ring: &&(Cookie, ClusterName, KeyRing)| {
+            (&ring.0, &ring.1) == (&setup.cookie, &setup.cluster_name)
+        };
+        if let Some((_, _, keys)) = self.rings.iter().find(is_its) {
+            return keys.clone();
+        }
+        let keys = setup.keys();
+        self.rings.push((setup.cookie.clone(), setup.cluster_name.clone(), keys.clone()));
+        keys
     }
 }
 
@@ -134,7 +161,7 @@ pub(crate) struct Host {
 
 /// A running node.
 pub(crate) struct Process {
-    pub(crate) node: Node,
+    pub(crate) node: Member,
     /// When its next timer is due in the cluster's queue.
     pub(crate) wake: Option<Instant>,
     /// How often it is stopped as by SIGSTOP, and how often its reading; it goes on at zero.
@@ -170,13 +197,20 @@ impl Host {
     }
 
     /// Starts a new process in place of the one that may run.
-    pub(crate) fn start(&mut self, roster: &Roster, now: Instant) {
+    pub(crate) fn start(&mut self, common: &mut Common, now: Instant) {
         let unix_millis = self.clock.unix_millis(now, EPOCH_MILLIS);
         let identity = self.setup.identity(unix_millis, self.rng.random());
         let local = self.clock.local(now);
-        let (config, seed) = (self.setup.config(roster), self.rng.random());
-        let node = panics::node(|| Node::new(config, identity, seed, local))
+        let (config, seed) = (self.setup.config(common), self.rng.random());
+        let node = panics::node(|| Node::new(config, identity.clone(), seed, local))
             .unwrap_or_else(|error| panic!("{}: {error}", self.label));
+        let node = match self.setup.baseline {
+            None => Member::Chisme(Box::new(node)),
+            Some(cluster) => {
+                let baseline = Baseline::new(cluster, &identity, node.local(), seed, local);
+                Member::Baseline(Box::new(baseline))
+            }
+        };
         self.bound = self.setup.addresses.clone();
         self.process = Some(Process {
             node,

@@ -90,7 +90,8 @@
 //! # Map
 //!
 //! `cluster` is the world and its verbs, `drive` lets time pass in it, `look` and `views` are what
-//! can be asked of it; `builder` makes one. `host` is one machine with the process on it; `network`
+//! can be asked of it; `builder` makes one. `host` is one machine with the process on it, which is a
+//! `member`: the node of production or the `baseline`; `network`
 //! decides the fate of a datagram; `record` keeps what a process did; `view` checks each stream of
 //! events against the rules that users rely on; `replay` makes a failure repeatable.
 //!
@@ -99,7 +100,9 @@
 //! `liveness` and `expect` judge it, `outcome` is what is told. `story` is what reports draw, by
 //! `dissect`. `sweep` runs many, `trace` one twice, `shrink` ever smaller ones, `swarm` any.
 
+mod acquaint;
 mod attack;
+mod baseline;
 mod bounds;
 mod builder;
 mod check;
@@ -116,6 +119,7 @@ mod host;
 mod liveness;
 mod log;
 mod look;
+mod member;
 mod network;
 pub mod outcome;
 mod owners;

@@ -1,6 +1,7 @@
 //! One run of a scenario: the nodes start, the faults come and go, and it is judged what came of it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -144,10 +145,6 @@ impl<'a> Run<'a> {
     }
 
     fn play(&mut self, company: &Company<'_>) {
-        if self.scenario.detector == DetectorMode::Baseline {
-            let cause = "the baseline detector is not built yet: take out detector = \"baseline\"";
-            return self.found(Verdict::Harness(cause.to_owned()));
-        }
         let seeds = self.labels(&self.scenario.nodes.seeds);
         self.cluster.seed_with(&seeds.iter().map(String::as_str).collect::<Vec<_>>());
         self.form();
@@ -178,7 +175,11 @@ impl<'a> Run<'a> {
             // Those that exist only for a fault start with it.
             let label =
                 if n < nodes.count { format!("n{n}") } else { format!("x{}", n - nodes.count) };
-            self.scenario.config.apply(self.cluster.setup(&label));
+            let setup = self.cluster.setup(&label);
+            self.scenario.config.apply(setup);
+            if self.scenario.detector == DetectorMode::Baseline {
+                setup.baseline = NonZeroU32::new(count).or(Some(NonZeroU32::MIN));
+            }
         }
         if self.faults.as_ref().is_some_and(Faults::need_recordings) {
             self.cluster.record_datagrams();

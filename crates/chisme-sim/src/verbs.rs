@@ -145,7 +145,7 @@ impl Cluster {
     }
 
     pub(crate) fn rule(&mut self, scope: Scope, effect: Effect, pulse: Option<Pulse>) -> RuleId {
-        self.network.push(scope, effect, pulse)
+        self.network.push(scope, effect, pulse, self.now)
     }
 
     /// Ends a rule, delivers what only it kept back, and says how often it did something.

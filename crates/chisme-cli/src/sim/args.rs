@@ -96,6 +96,9 @@ pub(crate) struct RunArgs {
     /// Run everything once more with foca as it comes, on the same network.
     #[arg(long)]
     pub(crate) baseline: bool,
+    /// Print the table as Markdown, with what was missed.
+    #[arg(long, conflicts_with_all = ["json", "check_determinism"])]
+    pub(crate) markdown: bool,
     /// Run each seed twice, and name the first event that differs.
     #[arg(long, conflicts_with_all = ["baseline", "report", "trace", "pcap"])]
     pub(crate) check_determinism: bool,

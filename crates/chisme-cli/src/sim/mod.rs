@@ -174,11 +174,14 @@ fn repeat(
 }
 
 fn tell(args: &RunArgs, batches: &[Batch]) -> anyhow::Result<()> {
+    let runs = batches.iter().flat_map(|batch| batch.results.iter().flat_map(|r| &r.runs));
+    let outcomes: Vec<_> = runs.cloned().collect();
     if args.outputs.json {
-        let runs = batches.iter().flat_map(|b| b.results.iter().flat_map(|r| &r.runs));
-        out(&report::json(&runs.cloned().collect::<Vec<_>>()))?;
+        out(&report::json(&outcomes))?;
+    } else if args.markdown {
+        out(&print::markdown(&outcomes))?;
     } else {
-        out(&print::table(batches, style::stdout_has_colours()))?;
+        out(&print::table(&outcomes, style::stdout_has_colours()))?;
         out(&print::known_misses(batches))?;
     }
     let failures = print::failures(batches);

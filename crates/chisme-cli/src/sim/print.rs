@@ -4,8 +4,9 @@
 use std::fmt::Write as _;
 
 use chisme_sim::outcome::{Expectation, Outcome, ProcessState, Seen, Story, Verdict};
+use chisme_sim::report::{Comparison, compare};
 use chisme_sim::scenario::{DetectorMode, Scenario};
-use chisme_sim::{Point, Results};
+use chisme_sim::{Point, Results, Summary};
 use comfy_table::{Cell, Color};
 
 use crate::style;
@@ -21,44 +22,90 @@ pub(super) struct Batch {
     pub(super) results: Vec<Results>,
 }
 
-/// One row for each scenario, point of its grid and detector.
-pub(super) fn table(batches: &[Batch], colours: bool) -> String {
-    let header = [
-        "SCENARIO",
-        "AT",
-        "RUNS",
-        "FAILED",
-        "FORMED",
-        "CONVERGED",
-        "DETECTED p50",
-        "p99",
-        "FALSE DOWNS",
-        "B/s",
-    ];
-    let mut table = style::table(colours, &header);
-    for batch in batches {
-        for results in &batch.results {
-            let sum = results.summary();
-            if sum.runs == 0 {
-                continue;
-            }
-            let failed = Cell::new(sum.failed);
-            table.add_row(vec![
-                Cell::new(title(&batch.scenario)),
-                Cell::new(at(&results.point)),
-                Cell::new(sum.runs),
-                if sum.failed > 0 { failed.fg(Color::Red) } else { failed },
-                Cell::new(time(sum.formed)),
-                Cell::new(time(sum.converged)),
-                Cell::new(time(sum.detection.p50)),
-                Cell::new(time(sum.detection.p99)),
-                Cell::new(sum.false_downs),
-                Cell::new(format!("{:.0}", sum.bytes_per_second)),
-            ]);
-        }
+/// What stands above the columns of [`rows`].
+const HEADER: [&str; 11] = [
+    "SCENARIO",
+    "AT",
+    "RUNS",
+    "FAILED",
+    "FORMED",
+    "CONVERGED",
+    "DETECTED p50",
+    "p99",
+    "FALSE DOWNS",
+    "NEW LIVES",
+    "B/s",
+];
+/// Where failures are counted.
+const FAILED: usize = 3;
+
+/// Said below a table that compares.
+const BRACKETS: &str = "In brackets: foca alone, as it comes, on the same network.";
+
+/// One row for each scenario and point of its grid, and whether the baseline stands in it.
+fn rows(points: &[Comparison<'_>]) -> (Vec<Vec<String>>, bool) {
+    let row = |point: &Comparison<'_>| {
+        let (first, second) = (point.first(), point.second());
+        let alone = if point.chisme.is_none() { " (foca alone)" } else { "" };
+        let both = |show: &dyn Fn(&Summary) -> String| match second {
+            Some(second) => format!("{} ({})", show(first), show(second)),
+            None => show(first),
+        };
+        let at = point.point.iter().map(|(key, value)| format!("{key}={value}"));
+        vec![
+            format!("{}{alone}", point.scenario),
+            at.collect::<Vec<_>>().join(" "),
+            first.runs.to_string(),
+            first.failed.to_string(),
+            both(&|sum| time(sum.formed)),
+            both(&|sum| time(sum.converged)),
+            both(&|sum| time(sum.detection.p50)),
+            both(&|sum| time(sum.detection.p99)),
+            both(&|sum| sum.false_downs.to_string()),
+            both(&|sum| sum.life_changes.to_string()),
+            both(&|sum| format!("{:.0}", sum.bytes_per_second)),
+        ]
+    };
+    (points.iter().map(row).collect(), points.iter().any(|point| point.second().is_some()))
+}
+
+/// The figures, for a terminal.
+pub(super) fn table(outcomes: &[Outcome], colours: bool) -> String {
+    let (rows, compares) = rows(&compare(outcomes));
+    let mut table = style::table(colours, &HEADER);
+    for row in rows {
+        let cell = |(n, text): (usize, String)| {
+            let red = n == FAILED && text != "0";
+            if red { Cell::new(text).fg(Color::Red) } else { Cell::new(text) }
+        };
+        table.add_row(row.into_iter().enumerate().map(cell).collect::<Vec<_>>());
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n") + "\n"
+    let note = if compares { format!("{BRACKETS}\n") } else { String::new() };
+    lines.join("\n") + "\n" + &note
+}
+
+/// The figures, for a page in Markdown, with what was missed.
+pub(super) fn markdown(outcomes: &[Outcome]) -> String {
+    let points = compare(outcomes);
+    let (rows, compares) = rows(&points);
+    let line = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
+    let mut header = HEADER.map(str::to_lowercase).to_vec();
+    header.push("missed".to_owned());
+    let mut text = line(&header.iter().map(String::as_str).collect::<Vec<_>>());
+    text.push_str(&line(&vec!["---"; header.len()]));
+    for (row, point) in rows.iter().zip(&points) {
+        let (name, at) = (format!("`{}`", row[0]), row[1].replace('|', "\\|"));
+        let missed = point.missed.join(", ");
+        let mut cells = vec![name.as_str(), at.as_str()];
+        cells.extend(row[2..].iter().map(String::as_str));
+        cells.push(&missed);
+        text.push_str(&line(&cells));
+    }
+    if compares {
+        _ = writeln!(text, "\n{BRACKETS}");
+    }
+    text
 }
 
 /// The name, and who detects if it is not the product.
@@ -216,10 +263,6 @@ pub(super) const fn verdict(verdict: &Verdict) -> &'static str {
         Verdict::Crashed(_) => "a node panicked",
         Verdict::Harness(_) => "the simulation is wrong",
     }
-}
-
-fn at(point: &Point) -> String {
-    point.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
 }
 
 fn time(seconds: Option<f64>) -> String {

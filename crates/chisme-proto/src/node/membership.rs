@@ -141,7 +141,12 @@ impl Node {
 
     /// Applies what is said of a member of its present run or of a newer one. A newer session of a
     /// name that is held up is withheld until the holders were asked.
-    fn take_claim(&mut self, claim: &Claim<'_>, broadcast: bool, now: Instant) -> Option<Id> {
+    pub(super) fn take_claim(
+        &mut self,
+        claim: &Claim<'_>,
+        broadcast: bool,
+        now: Instant,
+    ) -> Option<Id> {
         let mut index = None;
         if let Some(entry) = self.table.find(claim.hash) {
             index = Some(entry.index());
@@ -350,10 +355,10 @@ impl Node {
 
 /// What is said of a member: by itself or by others.
 #[derive(Debug)]
-struct Claim<'a> {
-    name: &'a NodeName,
-    hash: NameHash,
-    age: (Session, Life),
-    endpoints: Endpoints,
-    held: Held,
+pub(super) struct Claim<'a> {
+    pub(super) name: &'a NodeName,
+    pub(super) hash: NameHash,
+    pub(super) age: (Session, Life),
+    pub(super) endpoints: Endpoints,
+    pub(super) held: Held,
 }

@@ -2,12 +2,13 @@
 //!
 //! One room per concern, all of them methods of [`Node`]: `inbound` judges datagrams, `outbound`
 //! seals them, `contact` knocks at addresses, for `request` (connect, ping), `seeding` and
-//! others, `admit` lets newcomers in, `dispute` settles two
-//! holders of one name, `membership` keeps table and foca in step, `shown` tells the user, `healing` mends partitions,
+//! others, `admit` lets newcomers in, `assume` takes whom its owner vouches for, `dispute` settles
+//! two holders of one name, `membership` keeps table and foca in step, `shown` tells the user, `healing` mends partitions,
 //! `farewell` leaves. `records` publishes and tells on what members say of themselves, `record_exchange`
 //! answers for it.
 
 mod admit;
+mod assume;
 mod contact;
 mod dispute;
 mod farewell;
@@ -259,7 +260,13 @@ impl Node {
 
     /// The next thing that the node wants done.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            // What a burst took is given back; and of many nodes in one process the next one finds this
+            // memory in the caches.
+            self.outputs = VecDeque::new();
+        }
+        output
     }
 
     /// When to hand in [`Input::Timeout`]; none once the node has stopped.
@@ -319,6 +326,7 @@ impl Node {
             Command::SetKeys(keys) => self.keys = keys.succeeding(&self.keys),
             Command::EditRecord { request, edit } => self.edit_record(request, edit, now),
             Command::ResolveSeeds => self.output(Output::ResolveSeeds),
+            Command::Assume(members) => self.assume(&members, now),
         }
     }
 

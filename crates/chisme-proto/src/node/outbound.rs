@@ -69,24 +69,20 @@ impl Node {
         if self.effects.is_empty() {
             return;
         }
-        let Effects { mut sends, mut timers, mut notes } = std::mem::take(&mut self.effects);
-        for note in notes.drain(..) {
+        let Effects { sends, timers, notes } = std::mem::take(&mut self.effects);
+        for note in notes {
             self.take_note(note, now);
         }
         let digest = self.record_digest_due(now).filter(|_| !sends.is_empty());
         self.records.to_attach = digest;
-        for (id, packet) in sends.drain(..) {
+        for (id, packet) in sends {
             self.send_to_member(&id, &Body::Swim(&packet));
         }
         if digest.is_some() && self.records.to_attach.take().is_none() {
             self.record_digest_said(now);
         }
-        for (timer, after) in timers.drain(..) {
+        for (timer, after) in timers {
             self.schedule_swim(timer, after, now);
-        }
-        if self.effects.is_empty() {
-            // Their memory serves the next call.
-            self.effects = Effects { sends, timers, notes };
         }
     }
 

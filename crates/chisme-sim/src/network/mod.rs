@@ -3,6 +3,7 @@
 //! It knows machines by number, and of a datagram only its length. Rules come and go; each acts by
 //! itself on what the ones before it let through, and of latencies the newest counts.
 
+mod counts;
 mod draw;
 mod nodes;
 mod rule;
@@ -16,6 +17,7 @@ use chisme_proto::Instant;
 use crate::scenario::{Burst, Latency};
 use crate::{micros, millis};
 
+use counts::Counts;
 use draw::Draw;
 pub(crate) use draw::{Stream, mix};
 pub(crate) use nodes::NodeSet;
@@ -70,9 +72,9 @@ pub struct Network {
     rules: Vec<Rule>,
     last_rule: u32,
     /// How many datagrams each machine has sent to each.
-    sent: Vec<Vec<u32>>,
-    /// How many came from nobody, or went to nobody.
-    strayed: u32,
+    sent: Counts,
+    /// Likewise for what came from nobody, or went to nobody.
+    strayed: BTreeMap<(usize, usize), u32>,
     /// Of links with bursts: whether they are bad now, and until when they stay so.
     weather: BTreeMap<(RuleId, usize, usize), Weather>,
     /// Of narrow links: when all that waits will be through.
@@ -149,17 +151,24 @@ impl Network {
             seed,
             rules: Vec::new(),
             last_rule: 0,
-            sent: Vec::new(),
-            strayed: 0,
+            sent: Counts::new(),
+            strayed: BTreeMap::new(),
             weather: BTreeMap::new(),
             busy_until: BTreeMap::new(),
         }
     }
 
-    pub(crate) fn push(&mut self, scope: Scope, effect: Effect, pulse: Option<Pulse>) -> RuleId {
+    /// A rule in force from `now` on.
+    pub(crate) fn push(
+        &mut self,
+        scope: Scope,
+        effect: Effect,
+        pulse: Option<Pulse>,
+        now: Instant,
+    ) -> RuleId {
         self.last_rule += 1;
         let id = RuleId(self.last_rule);
-        self.rules.push(Rule { id, scope, effect, pulse, deeds: Deeds::default() });
+        self.rules.push(Rule { id, scope, effect, pulse, since: now, deeds: Deeds::default() });
         id
     }
 
@@ -244,7 +253,7 @@ impl Network {
     ) -> Passes {
         let rule = &mut self.rules[place];
         let Effect::Impair(link) = &rule.effect else { return Passes::Yes };
-        let (id, deeds) = (rule.id, &mut rule.deeds);
+        let (id, since, deeds) = (rule.id, rule.since, &mut rule.deeds);
         let of = |purpose: u64| draw.stream(u64::from(id.0) * PURPOSES + purpose);
         let hits = |part: Option<f64>, purpose| of(purpose).chance(part.unwrap_or(0.0));
         let mut lost = hits(link.loss, LOSS) || link.mtu.is_some_and(|mtu| len > mtu);
@@ -255,7 +264,7 @@ impl Network {
                     burst,
                     Draw::of(self.seed, from as u32, to as u32, 0)
                         .stream(u64::from(id.0) * PURPOSES + BURST),
-                    now,
+                    since,
                 )
             });
             lost |= weather.is_bad(burst, now) && of(BURST).chance(burst.loss);
@@ -346,16 +355,9 @@ impl Network {
 
     fn next_draw(&mut self, from: usize, to: usize) -> Draw {
         let counter = if from == NOBODY || to == NOBODY {
-            &mut self.strayed
+            self.strayed.entry((from, to)).or_insert(0)
         } else {
-            if self.sent.len() <= from {
-                self.sent.resize(from + 1, Vec::new());
-            }
-            let counters = &mut self.sent[from];
-            if counters.len() <= to {
-                counters.resize(to + 1, 0);
-            }
-            &mut counters[to]
+            self.sent.of(from, to)
         };
         *counter = counter.wrapping_add(1);
         let number = |node: usize| u32::try_from(node).expect("machines are numbered from zero");
@@ -371,10 +373,11 @@ enum Passes {
 }
 
 impl Weather {
-    /// A link begins bad as often as it is bad in the long run.
-    fn first(burst: &Burst, mut stream: Stream, now: Instant) -> Self {
+    /// A link begins bad as often as it is bad in the long run. It begins with its rule, whenever
+    /// somebody uses it first: the weather is the same for all who send.
+    fn first(burst: &Burst, mut stream: Stream, since: Instant) -> Self {
         let share = stream.between(Duration::ZERO, burst.good + burst.bad);
-        Self { bad: share < burst.bad, until: now, stream }.settled(burst)
+        Self { bad: share < burst.bad, until: since, stream }.settled(burst)
     }
 
     fn settled(mut self, burst: &Burst) -> Self {

@@ -76,6 +76,7 @@ pub(crate) struct Rule {
     pub(crate) scope: Scope,
     pub(crate) effect: Effect,
     pub(crate) pulse: Option<Pulse>,
+    pub(crate) since: Instant,
     pub(crate) deeds: Deeds,
 }
 

@@ -11,7 +11,7 @@ fn at(elapsed: Duration) -> Instant {
 fn with(link: Link) -> (Network, RuleId) {
     let mut network = Network::new(1);
     let everywhere = Scope::Between(NodeSet::all(), NodeSet::all());
-    let id = network.push(everywhere, Effect::Impair(Box::new(link)), None);
+    let id = network.push(everywhere, Effect::Impair(Box::new(link)), None, START);
     (network, id)
 }
 
@@ -35,7 +35,7 @@ fn arrives(network: &mut Network, from: usize, to: usize) -> bool {
 #[test]
 fn a_rule_holds_until_it_is_removed_and_says_what_it_did() {
     let mut network = Network::new(1);
-    let cut = network.push(Scope::Across(NodeSet::of(&[0, 1])), Effect::Lose, None);
+    let cut = network.push(Scope::Across(NodeSet::of(&[0, 1])), Effect::Lose, None, START);
     assert!(arrives(&mut network, 0, 1) && arrives(&mut network, 2, 3));
     assert!(!arrives(&mut network, 0, 2) && !arrives(&mut network, 2, 0));
     assert_eq!(network.remove(cut).map(|deeds| deeds.lost), Some(2));
@@ -68,6 +68,7 @@ fn losses_of_several_rules_add_up() {
         Scope::Between(NodeSet::all(), NodeSet::of(&[1])),
         Effect::Impair(Box::new(Link { loss: Some(0.5), ..Link::default() })),
         None,
+        START,
     );
     let passed = journeys(&mut network, 10_000).len();
     assert!((2_300..2_700).contains(&passed), "{passed}");
@@ -80,7 +81,7 @@ fn latencies_are_as_asked_and_the_newest_rule_decides() {
     let uniform = Latency::Uniform(millis(10), millis(20));
     let everywhere = || Scope::Between(NodeSet::all(), NodeSet::all());
     let link = Link { latency: Some(uniform), ..Link::default() };
-    let id = network.push(everywhere(), Effect::Impair(Box::new(link)), None);
+    let id = network.push(everywhere(), Effect::Impair(Box::new(link)), None, START);
     let times: Vec<Duration> = journeys(&mut network, 5_000).iter().map(|j| j.after).collect();
     assert!(times.iter().all(|time| (millis(10)..=millis(20)).contains(time)));
     assert!(times.iter().any(|&time| time < millis(11)) && times.iter().any(|&t| t > millis(19)));
@@ -111,6 +112,34 @@ fn bursts_lose_as_much_as_asked_and_in_bursts() {
     let bursts = lost.windows(2).filter(|pair| !pair[0] && pair[1]).count();
     // About two thousand of ten each; independent losses would begin eighteen thousand times.
     assert!((1_600..2_300).contains(&bursts), "{bursts}");
+}
+
+#[test]
+fn the_weather_of_a_link_begins_with_its_rule_whoever_sends_first() {
+    let burst = Burst { good: millis(300), bad: millis(200), loss: 1.0 };
+    let storm = || with(Link { burst: Some(burst), ..Link::default() }).0;
+    let arrived = |network: &mut Network, every: u64| -> Vec<(u64, bool)> {
+        let times = (0..10_000).step_by(every as usize);
+        times.map(|ms| (ms, network.fate(0, 1, 100, at(millis(ms))) != Fate::Lost)).collect()
+    };
+    let often = arrived(&mut storm(), 1);
+    // Somebody who sends later and seldom meets the same storms.
+    let seldom: Vec<(u64, bool)> = arrived(&mut storm(), 70).split_off(3);
+    let same: Vec<(u64, bool)> =
+        often.iter().copied().filter(|(ms, _)| ms % 70 == 0).skip(3).collect();
+    assert_eq!(seldom, same);
+    let mut late = storm();
+    let late: Vec<bool> =
+        (5_000..10_000).map(|ms| late.fate(0, 1, 100, at(millis(ms))) != Fate::Lost).collect();
+    assert_eq!(late, often[5_000..].iter().map(|(_, passed)| *passed).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_attacker_shifts_nobody_elses_chances() {
+    let look_up = |network: &mut Network| network.latency(3);
+    let (mut calm, mut flooded) = (Network::new(1), Network::new(1));
+    flooded.fate(NOBODY, 5, 100, START);
+    assert_eq!(look_up(&mut calm), look_up(&mut flooded));
 }
 
 #[test]
@@ -181,7 +210,7 @@ fn a_clogged_link_keeps_back_and_a_cut_goes_first() {
     let (mut network, clog) = with(Link { clog: true, ..Link::default() });
     assert_eq!(network.fate(0, 1, 100, START), Fate::Held);
     assert!(network.is_clogged(0, 1, START));
-    let cut = network.push(Scope::Across(NodeSet::of(&[0])), Effect::Lose, None);
+    let cut = network.push(Scope::Across(NodeSet::of(&[0])), Effect::Lose, None, START);
     assert_eq!(network.fate(0, 1, 100, START), Fate::Lost);
     network.remove(cut);
     network.remove(clog);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::axis::Frame;
+use super::compare::compare;
 use super::groups::{self, Group, plain, verdict_name};
 use super::tables::table;
 use super::text::{escape, number, time, time_or_dash};
@@ -44,62 +45,64 @@ const FIGURES: [Figure; 11] = [
     Figure { name: "bytes per node and second", unit: "", of: |all| Some(all.bytes_per_second) },
 ];
 
-/// All points with their figures.
+/// All points with their figures; the baseline's beside those of the product.
 pub(crate) fn points(outcomes: &[Outcome]) -> String {
-    let groups = groups::of(outcomes);
-    let parameters = parameters(&groups);
-    let both = has_both(&groups);
+    let parameters = parameters(&groups::of(outcomes));
+    let rows = compare(outcomes);
+    let both = rows.iter().any(|row| row.second().is_some());
     let several = groups::scenarios(outcomes).len() > 1;
     let mut headings: Vec<&str> = if several { vec!["scenario"] } else { Vec::new() };
     headings.extend(&parameters);
-    if both {
-        headings.push("detector");
+    headings.extend(["#runs", "#failed"]);
+    for (heading, _) in CELLS {
+        headings.push(heading);
+        if both {
+            headings.push("#baseline");
+        }
     }
-    headings.extend([
-        "#runs",
-        "#failed",
-        "#formed",
-        "#converged",
-        "#detection p50",
-        "#p99",
-        "#false Downs",
-        "#datagrams / node / s",
-        "#bytes / node / s",
-    ]);
-    let rows = groups.iter().fold(String::new(), |mut rows, group| {
-        let summary = Summary::of(&group.runs);
-        rows.push_str("<tr>");
+    let rows = rows.iter().fold(String::new(), |mut text, row| {
+        text.push_str("<tr>");
         if several {
-            write!(rows, "<th scope=\"row\">{}</th>", escape(group.scenario)).expect("it grows");
+            write!(text, "<th scope=\"row\">{}</th>", escape(row.scenario)).expect("it grows");
         }
         for parameter in &parameters {
-            let value = group.point.get(*parameter).map_or_else(|| "–".to_owned(), plain);
-            write!(rows, "<th scope=\"row\">{}</th>", escape(&value)).expect("it grows");
+            let value = row.point.get(parameter).map_or_else(|| "–".to_owned(), |v| plain(v));
+            write!(text, "<th scope=\"row\">{}</th>", escape(&value)).expect("it grows");
         }
-        if both {
-            write!(rows, "<td>{}</td>", detector(group.detector)).expect("it grows");
-        }
-        let failed = match summary.failed {
+        let first = row.first();
+        let failed = match first.failed {
             0 => "0".to_owned(),
             failed => format!("<span class=\"badge fail\">✗ {failed}</span>"),
         };
-        for cell in [
-            summary.runs.to_string(),
-            failed,
-            time_or_dash(summary.formed),
-            time_or_dash(summary.converged),
-            time_or_dash(summary.detection.p50),
-            time_or_dash(summary.detection.p99),
-            number(summary.false_downs as f64),
-            number(summary.datagrams_per_second),
-            number(summary.bytes_per_second),
-        ] {
-            write!(rows, "<td class=\"num\">{cell}</td>").expect("it grows");
+        let mut cell = |class: &str, cell: &str| {
+            write!(text, "<td class=\"num{class}\">{cell}</td>").expect("it grows");
+        };
+        cell("", &first.runs.to_string());
+        cell("", &failed);
+        for (_, show) in CELLS {
+            cell("", &show(first));
+            if both {
+                cell(" dim", &row.second().map_or_else(|| "–".to_owned(), show));
+            }
         }
-        rows + "</tr>"
+        text + "</tr>"
     });
     table(&headings, &rows)
 }
+
+/// A figure of a row: what is above it, and how it is written.
+type Cell = (&'static str, fn(&Summary) -> String);
+
+const CELLS: [Cell; 8] = [
+    ("#formed", |all| time_or_dash(all.formed)),
+    ("#converged", |all| time_or_dash(all.converged)),
+    ("#detection p50", |all| time_or_dash(all.detection.p50)),
+    ("#p99", |all| time_or_dash(all.detection.p99)),
+    ("#false Downs", |all| number(all.false_downs as f64)),
+    ("#life changes", |all| number(all.life_changes as f64)),
+    ("#datagrams / node / s", |all| number(all.datagrams_per_second)),
+    ("#bytes / node / s", |all| number(all.bytes_per_second)),
+];
 
 /// What the scenarios expect: in how many runs it came so, and the worst that came.
 pub(crate) fn expectations(outcomes: &[Outcome]) -> String {
@@ -383,8 +386,11 @@ mod tests {
     fn points_are_told_with_parameter_and_detector() {
         let table = points(&sample::sweep());
         assert!(table.contains(">nodes.count</th>"), "{table}");
-        assert_eq!(table.matches("<td>baseline</td>").count(), 2, "{table}");
-        assert_eq!(table.matches("<tr>").count(), 1 + 4);
+        assert_eq!(table.matches("<tr>").count(), 1 + 2, "one for each number of nodes");
+        assert_eq!(table.matches(">baseline</th>").count(), CELLS.len(), "{table}");
+        let mut outcomes = sample::sweep();
+        outcomes.retain(|run| run.detector == DetectorMode::Chisme);
+        assert!(!points(&outcomes).contains(">baseline</th>"));
     }
 
     #[test]
@@ -408,7 +414,7 @@ mod tests {
         assert_eq!(table.matches(">2 of 2<").count(), 1, "{table}");
         assert_eq!(table.matches(">0 of 2<").count(), 3, "{table}");
         assert!(table.contains(">other</th>"), "{table}");
-        assert_eq!(points(&outcomes).matches(">sample</th>").count(), 2);
+        assert_eq!(points(&outcomes).matches(">sample</th>").count(), 1);
         assert!(charts(&outcomes).is_empty(), "in neither anything differs");
     }
 

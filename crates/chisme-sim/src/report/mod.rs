@@ -3,6 +3,7 @@
 //! It owns how things are shown; it knows outcomes and nothing of how they came about.
 
 mod axis;
+mod compare;
 mod flights;
 mod grid;
 mod groups;
@@ -18,6 +19,7 @@ mod summary;
 mod tables;
 mod text;
 
+pub use compare::{Comparison, compare};
 pub use lines::trace_jsonl;
 pub use page::html;
 pub use pcap::pcap;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::compare::{self, Comparison};
 use super::groups::{self, Group};
 use crate::outcome::{Expectation, Outcome, Traffic, Verdict};
 use crate::scenario::DetectorMode;
@@ -15,6 +16,7 @@ struct Document<'a> {
     verdict: &'static str,
     failed: usize,
     groups: Vec<OfGroup<'a>>,
+    comparisons: Vec<OfPoint<'a>>,
     runs: Vec<OfRun<'a>>,
 }
 
@@ -24,6 +26,14 @@ struct OfGroup<'a> {
     point: &'a BTreeMap<String, toml::Value>,
     detector: DetectorMode,
     summary: Summary,
+}
+
+#[derive(Serialize)]
+struct OfPoint<'a> {
+    scenario: &'a str,
+    point: BTreeMap<&'a str, &'a toml::Value>,
+    chisme: Summary,
+    baseline: Summary,
 }
 
 #[derive(Serialize)]
@@ -63,6 +73,8 @@ struct OfRun<'a> {
 /// - `groups`: for each point of the grid and each detector (`chisme`, `baseline`): `scenario`,
 ///   `point` (parameter → value), `detector`, and a `summary` over all its seeds with the fields of
 ///   [`Summary`].
+/// - `comparisons`: for each point of which both detectors have run on the same network: `scenario`,
+///   `point` without the detector, and the summaries of both, `chisme` and `baseline`.
 /// - `runs`: for each run `scenario`, `seed`, `point`, `detector`, `verdict` with its `cause` (none
 ///   if it passed), `failed`; `expectations` (`what`, `wanted`, `got`, `unit`, `met`,
 ///   `known_miss`); the fields of [`Figures`](crate::outcome::Figures), the lists of latencies
@@ -79,6 +91,7 @@ pub fn json(outcomes: &[Outcome]) -> String {
         verdict: groups::verdict_name(worst),
         failed: failed().count(),
         groups: groups.iter().map(of_group).collect(),
+        comparisons: compare::compare(outcomes).into_iter().filter_map(of_point).collect(),
         runs: outcomes.iter().map(of_run).collect(),
     };
     serde_json::to_string_pretty(&document).expect("names and numbers are JSON")
@@ -87,6 +100,11 @@ pub fn json(outcomes: &[Outcome]) -> String {
 fn of_group<'a>(group: &Group<'a>) -> OfGroup<'a> {
     let summary = Summary::of(&group.runs);
     OfGroup { scenario: group.scenario, point: group.point, detector: group.detector, summary }
+}
+
+fn of_point(row: Comparison<'_>) -> Option<OfPoint<'_>> {
+    let Comparison { scenario, point, chisme, baseline, .. } = row;
+    Some(OfPoint { scenario, point, chisme: chisme?, baseline: baseline? })
 }
 
 fn of_run(outcome: &Outcome) -> OfRun<'_> {
@@ -143,5 +161,10 @@ mod tests {
             groups.iter().filter_map(|group| group["summary"]["runs"].as_u64()).sum();
         assert_eq!(of_groups, outcomes.len() as u64);
         assert!(groups.len() > 1);
+        let beside = &document["comparisons"][1];
+        assert_eq!(beside["point"]["nodes.count"], 64);
+        for detector in ["chisme", "baseline"] {
+            assert_eq!(beside[detector]["runs"], 2, "{beside}");
+        }
     }
 }

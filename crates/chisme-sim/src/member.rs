@@ -1,0 +1,53 @@
+//! What runs in a process: the node of production, or the baseline that it is compared with.
+//!
+//! Both have the same inputs and outputs; nobody else needs to know which it is.
+
+use chisme_proto::{Input, Instant, MemberView, Node, NodeName, NodeStatus, Output};
+
+use crate::baseline::Baseline;
+
+/// One member of a cluster.
+pub(crate) enum Member {
+    Chisme(Box<Node>),
+    Baseline(Box<Baseline>),
+}
+
+/// Both have the method.
+macro_rules! either {
+    ($member:expr, $node:ident => $call:expr) => {
+        match $member {
+            Member::Chisme($node) => $call,
+            Member::Baseline($node) => $call,
+        }
+    };
+}
+
+impl Member {
+    pub(crate) fn handle_input(&mut self, input: Input<'_>, now: Instant) {
+        either!(self, node => node.handle_input(input, now));
+    }
+
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        either!(self, node => node.poll_output())
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        either!(self, node => node.poll_timeout())
+    }
+
+    pub(crate) fn local(&self) -> MemberView {
+        either!(self, node => node.local())
+    }
+
+    pub(crate) fn members(&self) -> Vec<MemberView> {
+        either!(self, node => node.members())
+    }
+
+    pub(crate) fn member(&self, name: &NodeName) -> Option<MemberView> {
+        either!(self, node => node.member(name))
+    }
+
+    pub(crate) fn status(&self) -> NodeStatus {
+        either!(self, node => node.status())
+    }
+}
