@@ -265,6 +265,13 @@ impl Table {
         self.records.get(&index)
     }
 
+    /// What is known of members that are up, in no order that means anything.
+    pub(crate) fn records_up(&self) -> impl Iterator<Item = (&Entry, &Arc<Published>)> {
+        let known =
+            self.records.iter().filter_map(|(&index, record)| Some((self.at(index)?, record)));
+        known.filter(|(entry, _)| entry.is_up())
+    }
+
     /// What the user is shown of that while a member is in `state`.
     pub(crate) fn record_shown(&self, index: Index, state: MemberState) -> Arc<Record> {
         let record = self.record(index).filter(|_| state.is_up());

@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use rand::rngs::ChaCha8Rng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 const HEADER_LEN: usize = 30;
 const TAG_LEN: usize = 16;
@@ -201,4 +201,50 @@ fn nobody_falls_over_and_the_views_become_whole_again() {
         cluster.assert_quiet(since, &[]);
         assert_eq!(cluster.running(), alive);
     }
+}
+
+/// How many datagrams of kind Record `n0` has sent to the madman since `from`.
+fn records_drawn(cluster: &Cluster, from: usize, madman: &Madman) -> usize {
+    let of_n0 = cluster.address("n0");
+    let drawn = cluster.recorded()[from..].iter();
+    drawn.filter(|d| d.from == of_n0 && d.to == madman.from && d.bytes[1] == RECORD).count()
+}
+
+const RECORD: u8 = 0x60;
+const BUCKETS: u8 = 0x61;
+const ASKS: u8 = 0x65;
+
+#[test]
+fn who_asks_too_much_about_records_is_slowed() {
+    let (mut cluster, mut madman, _) = with_madman(1);
+    cluster.freeze("mad");
+    let receiver = cluster.session("n0").to_u64().to_be_bytes();
+    // Fragments of the large record of n4: once, and then a hundred times at one moment.
+    let name = Sha256::digest("n4@sim");
+    let mut ask = vec![1];
+    ask.extend_from_slice(&name[..16]);
+    ask.extend_from_slice(&cluster.session("n4").to_u64().to_be_bytes());
+    ask.extend_from_slice(&[1, 0x1f]);
+    let section = |kind: u8, payload: &[u8]| {
+        let len = u16::try_from(payload.len()).expect("short").to_be_bytes();
+        [&[kind][..], &len, payload].concat()
+    };
+    let mut flood = |cluster: &mut Cluster, section: &[u8], times: usize| {
+        let from = cluster.recorded().len();
+        for _ in 0..times {
+            let body = [madman.sender.clone(), section.to_vec()].concat();
+            let forged = madman.seal(RECORD, &receiver, &body);
+            cluster.inject(madman.from, "n0", &forged);
+        }
+        cluster.run_for(millis(10));
+        records_drawn(cluster, from, &madman)
+    };
+    assert_eq!(flood(&mut cluster, &section(ASKS, &ask), 1), 5, "five of its six fragments");
+    let drawn = flood(&mut cluster, &section(ASKS, &ask), 100);
+    assert!((1..=140).contains(&drawn), "{drawn} fragments");
+    let limited = cluster.counters("n0").record_fragments_limited;
+    assert!(limited > 300, "{limited} kept back, {drawn} sent");
+
+    let drawn = flood(&mut cluster, &section(BUCKETS, &[7; 128]), 200);
+    assert!((1..=45).contains(&drawn), "{drawn} pages");
 }
