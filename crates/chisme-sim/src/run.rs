@@ -76,7 +76,7 @@ pub(crate) fn run_with(
     keep: &Keep,
     mut company: Company<'_>,
 ) -> Option<Outcome> {
-    let here = scenario.at(point);
+    let here = scenario.at(point).and_then(|here| here.drawn(seed));
     let mut run = Run::new(here.as_ref().unwrap_or(scenario), seed, keep, &mut company);
     if let Err(error) = &here {
         run.found(Verdict::Harness(error.to_string()));
