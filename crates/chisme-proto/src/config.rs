@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{ClusterName, Endpoints, KeyRing};
+use crate::{ClusterName, Endpoints, KeyRing, Roster};
 
 /// What is done more often than this leaves no time for anything else.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
@@ -27,6 +27,9 @@ pub struct Config {
     /// The most members that the node holds up, itself aside; tombstones have a bound of their own.
     /// Default 65,536.
     pub max_members: usize,
+    /// Where the node keeps the names and endpoints of its members together with other nodes of this
+    /// process. Default none: they are its own.
+    pub roster: Option<Roster>,
 }
 
 impl Config {
@@ -40,6 +43,7 @@ impl Config {
             seeds: SeedCadence::default(),
             endpoint_is_guess: false,
             max_members: 65_536,
+            roster: None,
         }
     }
 

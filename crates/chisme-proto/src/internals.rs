@@ -1,12 +1,14 @@
 //! Doors into the wire format for this crate's own benchmarks. Nothing here is stable.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use foca::{Member, State};
 
 use crate::envelope::{self, HEADER_LEN, Header, Sequence};
 use crate::identity::NameHash;
-use crate::swim::{Directory, Id, Index, Packet, encode_updates};
+use crate::roster::Run;
+use crate::swim::{Id, Index, Packet, encode_updates};
 use crate::wire::Kind;
 use crate::{Endpoints, KeyRing, Life, NodeName, Session};
 
@@ -37,21 +39,22 @@ pub fn open<'a>(keys: &KeyRing, datagram: &'a [u8]) -> Option<&'a [u8]> {
 
 /// Members whose updates can be written.
 pub struct Rumours {
-    directory: Directory,
+    directory: BTreeMap<Index, Run>,
     members: Vec<Member<Id>>,
 }
 
 impl Rumours {
     /// `count` members called `node<n>@host`, each at an IPv4 address.
     pub fn new(count: u16) -> Self {
-        let mut directory = Directory::default();
+        let mut directory = BTreeMap::new();
         let members = (1..=count).map(|n| {
             let name = NodeName::parse(&format!("node{n}@host")).expect("valid");
             let endpoints = Endpoints::one(SocketAddr::from(([10, 0, 0, 1], n)));
             let session = Session::new(1_735_689_600_000 + u64::from(n), 77);
-            let id = Id::new(NameHash::of(&name), session, Life::default(), Index(n.into()));
-            directory.set(id, &name, &endpoints);
-            Member::new(id, 3, State::Alive)
+            let (age, index) = ((session, Life::default()), Index::first(n.into()));
+            let hash = NameHash::of(&name);
+            directory.insert(index, Run::new(name, hash, age, endpoints));
+            Member::new(Id::new(age, index), 3, State::Alive)
         });
         Self { members: members.collect(), directory }
     }

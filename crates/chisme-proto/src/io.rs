@@ -57,6 +57,21 @@ pub enum Command {
     SetKeys(KeyRing),
     /// Ask for the seeds now instead of at the next moment of the cadence.
     ResolveSeeds,
+    /// Take these for up, as if a member had told of them, and spread nothing. Whoever gives it
+    /// vouches for them: those that are not there are found Down as others are. Those that the node
+    /// knows better, itself, and endpoints that nobody can send to are passed over.
+    Assume(Vec<Assumed>),
+}
+
+/// A member that somebody vouches for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assumed {
+    /// Its name.
+    pub name: NodeName,
+    /// The run of its process.
+    pub session: Session,
+    /// Where it can be reached.
+    pub endpoints: Endpoints,
 }
 
 /// An address to try, and who is expected there.

@@ -164,11 +164,12 @@ impl KeyRing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyId(pub(crate) u32);
 
-/// One key, prepared: the state of the HMAC is made once and copied for every datagram.
+/// One key, prepared: the state of the HMAC is made once and copied for every datagram. Clones are the
+/// same key in the same memory.
 #[derive(Clone)]
 pub(crate) struct Key {
     pub(crate) id: KeyId,
-    mac: Hmac<Sha256>,
+    mac: Arc<Hmac<Sha256>>,
 }
 
 impl Key {
@@ -179,18 +180,18 @@ impl Key {
             .expect("36 bytes are within what HKDF can give");
         let id = u32::from_be_bytes(key[32..].try_into().expect("four bytes are left"));
         let mac = Hmac::new_from_slice(&key[..32]).expect("HMAC takes keys of any length");
-        Self { id: KeyId(id), mac }
+        Self { id: KeyId(id), mac: Arc::new(mac) }
     }
 
     /// The tag of `bytes`.
     pub(crate) fn tag(&self, bytes: &[u8]) -> [u8; TAG_LEN] {
-        let full = self.mac.clone().chain_update(bytes).finalize().into_bytes();
+        let full = Hmac::clone(&self.mac).chain_update(bytes).finalize().into_bytes();
         full[..TAG_LEN].try_into().expect("SHA-256 has 32 bytes")
     }
 
     /// Whether `tag` is the tag of `bytes`; takes the same time either way.
     pub(crate) fn verify(&self, bytes: &[u8], tag: &[u8; TAG_LEN]) -> bool {
-        self.mac.clone().chain_update(bytes).verify_truncated_left(tag).is_ok()
+        Hmac::clone(&self.mac).chain_update(bytes).verify_truncated_left(tag).is_ok()
     }
 }
 

@@ -36,7 +36,9 @@ mod keyring;
 mod limit;
 mod name;
 mod node;
+mod order;
 mod replay;
+mod roster;
 mod swim;
 mod table;
 mod time;
@@ -51,7 +53,7 @@ pub use counters::{Counters, Rejection};
 pub use envelope::MAX_DATAGRAM;
 pub use identity::{Endpoints, Life, NameHash, Session};
 pub use io::{
-    Command, Contact, ContactReport, ContactResult, Event, Input, MemberState, MemberView,
+    Assumed, Command, Contact, ContactReport, ContactResult, Event, Input, MemberState, MemberView,
     NodeStatus, Output, Refusal, RequestId, Sibling, StopReason,
 };
 pub use keyring::{
@@ -59,6 +61,7 @@ pub use keyring::{
 };
 pub use name::{ClusterName, MAX_CLUSTER_NAME_LEN, MAX_NAME_LEN, NameError, NameKind, NodeName};
 pub use node::{Identity, MAX_OUTPUTS, Node};
+pub use roster::Roster;
 pub use time::Instant;
 
 /// The UDP port that a node takes when it is given none; the next 15 are tried after it.

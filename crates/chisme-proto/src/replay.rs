@@ -1,6 +1,9 @@
 //! Replay windows: which datagrams of a sender have been seen (after RFC 4303, §3.4.3).
 //!
-//! One window per name and session, opened at first contact. Nothing here knows keys or sockets.
+//! One window per name and session, opened at first contact, for the present session of a name and
+//! the one that it replaces. Nothing here knows keys or sockets.
+
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,12 +11,9 @@ use crate::Session;
 use crate::envelope::Sequence;
 use crate::identity::NameHash;
 use crate::keyring::TAG_LEN;
+use crate::order::{Order, make_room};
 
-/// A datagram may be overtaken by this many others of its sender and still be taken.
-const WINDOW_BITS: u64 = 1_024;
-
-/// Sessions of one name that are followed at one time: the present one, and one that it replaces.
-const SESSIONS_PER_NAME: usize = 2;
+use window::Window;
 
 /// The fewest names that have room, however small the cluster.
 const MIN_NAMES: usize = 1_024;
@@ -33,12 +33,43 @@ pub(crate) enum Verdict {
 /// The windows of all senders.
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
-    names: BTreeMap<NameHash, BTreeMap<Session, Window>>,
+    order: Order,
+    senders: Vec<Option<Sender>>,
+    free: Vec<u32>,
     /// Names that were forgotten: sessions up to this one have to prove themselves.
     marks: BTreeMap<NameHash, Session>,
     /// Stands for marks that there was no room for.
     floor: Option<Session>,
     live: usize,
+}
+
+/// The windows of one name.
+#[derive(Debug)]
+struct Sender {
+    name: NameHash,
+    newest: (Session, Window),
+    /// The one that it replaces.
+    older: Option<Box<(Session, Window)>>,
+}
+
+impl Sender {
+    fn window(&mut self, session: Session) -> Option<&mut Window> {
+        if self.newest.0 == session {
+            return Some(&mut self.newest.1);
+        }
+        self.older.as_deref_mut().filter(|older| older.0 == session).map(|older| &mut older.1)
+    }
+
+    /// Of three the oldest goes. Its recordings stay refused: a newer session is known.
+    fn open(&mut self, session: Session, window: Window) {
+        let window = (session, window);
+        if session > self.newest.0 {
+            let older = std::mem::replace(&mut self.newest, window);
+            self.older = Some(Box::new(older));
+        } else {
+            self.older = Some(Box::new(window));
+        }
+    }
 }
 
 impl Windows {
@@ -55,6 +86,14 @@ impl Windows {
         MIN_NAMES.max(4 * self.live)
     }
 
+    fn find(&self, name: NameHash) -> Option<u32> {
+        self.order.find(name, |place| name_at(&self.senders, place))
+    }
+
+    fn sender(&self, name: NameHash) -> Option<&Sender> {
+        self.senders[self.find(name)? as usize].as_ref()
+    }
+
     /// Notes a datagram. `proven` says that it echoes a nonce or challenge of ours, and so cannot
     /// be a recording: then any session may open a window.
     pub(crate) fn accept(
@@ -64,45 +103,54 @@ impl Windows {
         sequence: Sequence,
         proven: bool,
     ) -> Verdict {
-        if let Some(window) = self.names.get_mut(&name).and_then(|all| all.get_mut(&session)) {
+        let place = self.find(name);
+        let sender = place.and_then(|place| self.senders[place as usize].as_mut());
+        if let Some(window) = sender.and_then(|sender| sender.window(session)) {
             return window.accept(sequence);
         }
-        let mark = self.marks.get(&name).copied().max(self.floor_for(name));
-        let newest = self.newest(name).max(mark);
+        let mark = self.marks.get(&name).copied();
+        // The floor holds for names without a window; they may be among those forgotten.
+        let floor = self.floor.filter(|_| place.is_none());
+        let newest = self.newest(name).max(mark).max(floor);
         if !proven && newest.is_some_and(|newest| session <= newest) {
             return Verdict::OlderSession;
         }
-        if !self.names.contains_key(&name) && self.names.len() >= self.max_names() {
+        if place.is_none() && self.order.len() >= self.max_names() {
             return Verdict::OverLimit;
-        }
-        let sessions = self.names.entry(name).or_default();
-        if sessions.len() >= SESSIONS_PER_NAME {
-            // Its recordings stay refused: a newer session of the name is known.
-            sessions.pop_first();
         }
         let mut window = Window::default();
         let verdict = window.accept(sequence);
-        sessions.insert(session, window);
+        match place.and_then(|place| self.senders[place as usize].as_mut()) {
+            Some(sender) => sender.open(session, window),
+            None => self.insert(Sender { name, newest: (session, window), older: None }),
+        }
         verdict
     }
 
-    /// The floor holds for names without a window; they may be among those forgotten.
-    fn floor_for(&self, name: NameHash) -> Option<Session> {
-        self.floor.filter(|_| !self.names.contains_key(&name))
+    fn insert(&mut self, sender: Sender) {
+        let name = sender.name;
+        let place = self.free.pop().unwrap_or_else(|| {
+            make_room(&mut self.senders);
+            self.senders.push(None);
+            u32::try_from(self.senders.len() - 1).expect("names are bounded")
+        });
+        self.senders[place as usize] = Some(sender);
+        self.order.insert(name, place, |place| name_at(&self.senders, place));
     }
 
     /// The newest session of a name that a window was opened for, or that was forgotten.
     pub(crate) fn newest(&self, name: NameHash) -> Option<Session> {
-        let open = self.names.get(&name).and_then(|all| all.last_key_value());
-        open.map(|(&session, _)| session).max(self.marks.get(&name).copied())
+        let open = self.sender(name).map(|sender| sender.newest.0);
+        open.max(self.marks.get(&name).copied())
     }
 
     /// Gives up the windows of a name; what was recorded of its sessions stays refused.
     pub(crate) fn forget(&mut self, name: NameHash) {
-        let Some((newest, _)) = self.names.remove(&name).and_then(|mut all| all.pop_last()) else {
-            return;
-        };
-        self.marks.insert(name, newest);
+        let place = self.order.remove(name, |place| name_at(&self.senders, place));
+        let Some(place) = place else { return };
+        self.free.push(place);
+        let Some(sender) = self.senders[place as usize].take() else { return };
+        self.marks.insert(name, sender.newest.0);
         if self.marks.len() > self.max_names() {
             // The lowest mark goes: the floor that takes its place then turns away the fewest.
             let lowest = self.marks.iter().min_by_key(|&(_, &session)| session);
@@ -115,8 +163,8 @@ impl Windows {
 
     /// Gives up the windows of all names but these.
     pub(crate) fn keep_only(&mut self, wanted: impl Fn(NameHash) -> bool) {
-        let unwanted: Vec<NameHash> =
-            self.names.keys().copied().filter(|&name| !wanted(name)).collect();
+        let names = self.order.iter().map(|place| name_at(&self.senders, place));
+        let unwanted: Vec<NameHash> = names.filter(|&name| !wanted(name)).collect();
         for name in unwanted {
             self.forget(name);
         }
@@ -124,51 +172,14 @@ impl Windows {
 
     /// Names with a window.
     pub(crate) fn len(&self) -> usize {
-        self.names.len()
+        self.order.len()
     }
 }
 
-/// The sequence numbers seen of one session: the highest, and a bit for each below it.
-#[derive(Debug, Default)]
-struct Window {
-    highest: u64,
-    /// The bit of a number is at its remainder.
-    seen: Box<[u64; (WINDOW_BITS / 64) as usize]>,
-}
-
-impl Window {
-    fn accept(&mut self, Sequence(number): Sequence) -> Verdict {
-        if number == 0 || self.highest.saturating_sub(number) >= WINDOW_BITS {
-            return Verdict::Replayed;
-        }
-        if number > self.highest {
-            self.advance(number);
-        }
-        let (word, bit) = Self::place(number);
-        if self.seen[word] & bit != 0 {
-            return Verdict::Replayed;
-        }
-        self.seen[word] |= bit;
-        Verdict::Fresh
-    }
-
-    /// Clears the places of the numbers that come into the window.
-    fn advance(&mut self, number: u64) {
-        if number - self.highest >= WINDOW_BITS {
-            self.seen.fill(0);
-        } else {
-            for passed in self.highest + 1..=number {
-                let (word, bit) = Self::place(passed);
-                self.seen[word] &= !bit;
-            }
-        }
-        self.highest = number;
-    }
-
-    const fn place(number: u64) -> (usize, u64) {
-        let at = number % WINDOW_BITS;
-        ((at / 64) as usize, 1 << (at % 64))
-    }
+/// The name of a place that the order knows.
+fn name_at(senders: &[Option<Sender>], place: u32) -> NameHash {
+    let sender = senders.get(place as usize).and_then(Option::as_ref);
+    sender.expect("what is in the order has a window").name
 }
 
 /// The tags of the Hellos of late: a repeated one is a recording. Two generations of at most
@@ -200,6 +211,7 @@ mod tests {
 
     use proptest::prelude::{any, prop, proptest};
 
+    use super::window::WINDOW_BITS;
     use super::*;
     use crate::NodeName;
 

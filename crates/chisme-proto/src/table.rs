@@ -1,14 +1,26 @@
 //! Our own member table: what foca holds, by the same rules, and what the user has been shown.
 //!
 //! It knows the rules of precedence (SWIM paper, §4.2) and nothing of datagrams or time limits.
+//! Each member costs 24 bytes here and 8 in the order of name hashes; who it is stands in its run,
+//! and what is rare stands aside.
+
+mod entry;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use foca::State;
 
 use crate::identity::NameHash;
-use crate::swim::{Id, Incarnation, Index, is_farewell};
+use crate::order::{Order, make_room};
+use crate::roster::{Roster, Run};
+use crate::swim::{Directory, Id, Incarnation, Index, is_farewell};
 use crate::{Endpoints, Instant, Life, MemberState, MemberView, NodeName, Session};
+
+pub(crate) use entry::Entry;
+
+/// How many notes of what members were told lately are kept before old ones are dropped.
+const NUDGES: usize = 64;
 
 /// What foca holds of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,74 +53,60 @@ impl Held {
     }
 }
 
-/// A member, under the newest session and life that we have accepted.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) name: NodeName,
-    pub(crate) id: Id,
-    pub(crate) endpoints: Endpoints,
-    /// None while foca does not know it: since we yielded, or before anything was applied.
-    pub(crate) held: Option<Held>,
-    /// What the user was shown last; none if never up.
-    pub(crate) shown: Option<MemberView>,
-    /// We yielded while it was up: it stays shown, and is not believed, until this moment.
-    pub(crate) carried_until: Option<Instant>,
-    /// Its incarnation when our probe of it started: a failed probe accuses that one.
-    pub(crate) probed_incarnation: Incarnation,
-    /// When we last sent it something that it had not asked for.
-    pub(crate) nudged: Option<Instant>,
-    /// Grows with every burial: which tombstone is older.
-    buried: u64,
-}
-
-impl Entry {
-    pub(crate) fn is_up(&self) -> bool {
-        matches!(self.held, Some(Held { state: State::Alive | State::Suspect, .. }))
-    }
-
-    pub(crate) fn is_gone(&self) -> bool {
-        matches!(self.held, Some(Held { state: State::Down, .. }))
-    }
-
-    /// Left, by what foca holds, or by what it held before we went over to another side.
-    pub(crate) fn has_left(&self) -> bool {
-        let held = self.held.map(Held::member_state);
-        held.or_else(|| self.shown.as_ref().map(|view| view.state)) == Some(MemberState::Left)
-    }
-
-    /// Remembered only: neither up nor about to come over to the side that we went over to.
-    pub(crate) fn is_departed(&self) -> bool {
-        !self.is_up() && self.carried_until.is_none()
-    }
-
-    /// Down, or unknown to the side that we went over to: worth a try.
-    pub(crate) fn is_lost(&self) -> bool {
-        match self.held {
-            Some(held) => held.member_state() == MemberState::Down,
-            None => self.carried_until.is_none() && !self.has_left(),
-        }
-    }
-
-    pub(crate) fn is_shown_up(&self) -> bool {
-        self.shown.as_ref().is_some_and(|view| view.state.is_up())
-    }
-}
-
 /// All members but ourselves.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    by_hash: BTreeMap<NameHash, Index>,
-    /// By index; place 0 stays empty, it is this node's own.
-    entries: Vec<Option<Entry>>,
+    order: Order,
+    entries: Entries,
+    /// Places that are empty, each with its next index.
     free: Vec<Index>,
     up: usize,
     gone: usize,
+    departed: usize,
     burials: u64,
+    /// Of those that were ever held Down: a number that grows with every burial.
+    buried: BTreeMap<Index, u64>,
+    /// The runs that users were shown of members that are known in another by now.
+    shown: BTreeMap<Index, Arc<Run>>,
+    /// When members were last sent something that they had not asked for, as far as it matters.
+    nudged: BTreeMap<Index, Instant>,
+    /// Whose probe started last, and its incarnation then: a failed probe accuses that one.
+    probed: Option<(Index, Incarnation)>,
+    /// Until when those that are carried are.
+    carried_until: Option<Instant>,
+    roster: Option<Roster>,
+}
+
+/// The members by place; place 0 stays empty, it is this node's own.
+#[derive(Debug, Default)]
+pub(crate) struct Entries(Vec<Option<Entry>>);
+
+impl Entries {
+    fn at(&self, index: Index) -> Option<&Entry> {
+        self.0.get(index.place())?.as_ref().filter(|entry| entry.index() == index)
+    }
+
+    fn at_mut(&mut self, index: Index) -> Option<&mut Entry> {
+        self.0.get_mut(index.place())?.as_mut().filter(|entry| entry.index() == index)
+    }
+
+    /// The name hash of a place that the order knows.
+    fn hash(&self, place: u32) -> NameHash {
+        let entry = self.0.get(place as usize).and_then(Option::as_ref);
+        entry.expect("what is in the order is in the table").hash()
+    }
+}
+
+impl Directory for Entries {
+    fn run(&self, index: Index) -> Option<&Run> {
+        self.at(index).map(Entry::run)
+    }
 }
 
 impl Table {
-    pub(crate) fn new() -> Self {
-        Self { entries: vec![None], ..Self::default() }
+    /// A table that shares what it can by `roster`.
+    pub(crate) fn new(roster: Option<Roster>) -> Self {
+        Self { entries: Entries(vec![None]), roster, ..Self::default() }
     }
 
     /// Members that foca holds up, this node not among them.
@@ -121,134 +119,239 @@ impl Table {
         self.gone
     }
 
-    /// All that are not up; cheap, where [`departed`](Self::departed) counts.
-    pub(crate) fn not_up(&self) -> usize {
-        self.by_hash.len() - self.up
-    }
-
     /// Members that are remembered only: those that foca holds Down, and those that it no longer
     /// holds since we went over to another side.
-    pub(crate) fn departed(&self) -> usize {
-        self.iter().filter(|entry| entry.is_departed()).count()
+    pub(crate) const fn departed(&self) -> usize {
+        self.departed
     }
 
     pub(crate) fn find(&self, hash: NameHash) -> Option<&Entry> {
-        self.entries[self.by_hash.get(&hash)?.0 as usize].as_ref()
+        let place = self.order.find(hash, |place| self.entries.hash(place))?;
+        self.entries.0[place as usize].as_ref()
     }
 
     pub(crate) fn at(&self, index: Index) -> Option<&Entry> {
-        self.entries.get(index.0 as usize)?.as_ref()
-    }
-
-    pub(crate) fn at_mut(&mut self, index: Index) -> Option<&mut Entry> {
-        self.entries.get_mut(index.0 as usize)?.as_mut()
+        self.entries.at(index)
     }
 
     /// The entry whose identity is `id`, session and life included.
     pub(crate) fn exactly(&self, id: &Id) -> Option<&Entry> {
-        self.at(id.index).filter(|entry| entry.id == *id)
+        self.at(id.index).filter(|entry| entry.id() == *id)
     }
 
     /// By name hash.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.by_hash.values().filter_map(|&index| self.at(index))
+        self.order.iter().filter_map(|place| self.entries.0[place as usize].as_ref())
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.entries.iter_mut().flatten()
+    /// The directory that the engine borrows.
+    pub(crate) const fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
+    pub(crate) const fn entries_mut(&mut self) -> &mut Entries {
+        &mut self.entries
     }
 
     /// Makes a place for a name that has none.
     pub(crate) fn insert(
         &mut self,
         name: NodeName,
-        (session, life): (Session, Life),
+        age: (Session, Life),
         endpoints: Endpoints,
     ) -> Id {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(None);
-            Index(u32::try_from(self.entries.len() - 1).expect("members are bounded"))
+            make_room(&mut self.entries.0);
+            self.entries.0.push(None);
+            let place = u32::try_from(self.entries.0.len() - 1).expect("members are bounded");
+            Index::first(place)
         });
         let hash = NameHash::of(&name);
-        let id = Id::new(hash, session, life, index);
-        self.by_hash.insert(hash, index);
-        self.entries[index.0 as usize] = Some(Entry {
-            name,
-            id,
-            endpoints,
-            held: None,
-            shown: None,
-            carried_until: None,
-            probed_incarnation: 0,
-            nudged: None,
-            buried: 0,
-        });
-        id
+        let run = self.shared(Run::new(name, hash, age, endpoints));
+        self.entries.0[index.place()] = Some(Entry::new(run, index));
+        self.departed += 1;
+        let (order, entries) = (&mut self.order, &self.entries);
+        let place = u32::try_from(index.place()).expect("an index has 32 bits");
+        order.insert(hash, place, |place| entries.hash(place));
+        Id::new(age, index)
     }
 
     /// Takes over an update about `id`, exactly as foca does. Says whether anything changed.
     pub(crate) fn apply(&mut self, id: &Id, update: Held) -> bool {
-        let Some(entry) = self.entries.get_mut(id.index.0 as usize).and_then(Option::as_mut) else {
-            return false;
-        };
-        let accepted = match entry.held {
+        let Some(entry) = self.entries.at(id.index) else { return false };
+        let accepted = match entry.held() {
             // A newer life replaces whatever was held of the one before.
-            Some(_) if id.age() > entry.id.age() => true,
-            Some(held) => id.age() == entry.id.age() && held.gives_way_to(update),
-            None => id.age() >= entry.id.age(),
+            Some(_) if id.age() > entry.id().age() => true,
+            Some(held) => id.age() == entry.id().age() && held.gives_way_to(update),
+            None => id.age() >= entry.id().age(),
         };
         if !accepted {
             return false;
         }
-        let was = (entry.is_up(), entry.is_gone());
-        entry.id = *id;
-        entry.held = Some(update);
-        if entry.is_gone() && !was.1 {
+        let (was_gone, endpoints) = (entry.is_gone(), entry.endpoints());
+        self.set_run(id.index, id.age(), endpoints);
+        self.change(id.index, |entry| entry.hold(Some(update)));
+        if update.state == State::Down && !was_gone {
             self.burials += 1;
-            entry.buried = self.burials;
+            self.buried.insert(id.index, self.burials);
         }
-        let is = (entry.is_up(), entry.is_gone());
-        self.up = self.up + usize::from(is.0) - usize::from(was.0);
-        self.gone = self.gone + usize::from(is.1) - usize::from(was.1);
         true
     }
 
-    /// Forgets what foca held, for a foca that starts afresh.
-    pub(crate) fn unhold_all(&mut self) {
-        for entry in self.iter_mut() {
-            entry.held = None;
+    /// Changes an entry, and counts it as what it is then.
+    fn change(&mut self, index: Index, change: impl FnOnce(&mut Entry)) {
+        let Some(entry) = self.entries.at_mut(index) else { return };
+        let counts =
+            |entry: &Entry| [entry.is_up(), entry.is_gone(), entry.is_departed()].map(usize::from);
+        let was = counts(entry);
+        change(entry);
+        let is = counts(entry);
+        self.up = self.up + is[0] - was[0];
+        self.gone = self.gone + is[1] - was[1];
+        self.departed = self.departed + is[2] - was[2];
+    }
+
+    /// Sets where a member can be reached.
+    pub(crate) fn set_endpoints(&mut self, index: Index, endpoints: Endpoints) {
+        if let Some(age) = self.at(index).map(|entry| entry.id().age()) {
+            self.set_run(index, age, endpoints);
+        }
+    }
+
+    fn set_run(&mut self, index: Index, age: (Session, Life), endpoints: Endpoints) {
+        let Some(entry) = self.entries.at(index) else { return };
+        if entry.id().age() == age && entry.endpoints() == endpoints {
+            return;
+        }
+        let run = Run::new(entry.name().clone(), entry.hash(), age, endpoints);
+        let run = self.shared(run);
+        let Some(entry) = self.entries.at_mut(index) else { return };
+        let was_shown = entry.shown_state().is_some();
+        let before = entry.replace_run(run);
+        if was_shown {
+            self.shown.entry(index).or_insert(before);
+        }
+    }
+
+    fn shared(&self, run: Run) -> Arc<Run> {
+        match &self.roster {
+            Some(roster) => roster.shared(run),
+            None => Arc::new(run),
+        }
+    }
+
+    /// What the user was shown of a member last; none if it was never up.
+    pub(crate) fn view(&self, entry: &Entry) -> Option<MemberView> {
+        let state = entry.shown_state()?;
+        let run = self.shown.get(&entry.index()).map_or_else(|| entry.run(), Arc::as_ref);
+        Some(MemberView {
+            name: run.name.clone(),
+            state,
+            session: run.session,
+            endpoints: run.endpoints,
+            since: entry.since(),
+        })
+    }
+
+    /// Notes that the user is shown a member as it is now.
+    pub(crate) fn set_shown(&mut self, index: Index, state: MemberState, since: Instant) {
+        self.shown.remove(&index);
+        self.change(index, |entry| entry.show(state, since));
+    }
+
+    /// Whether a member may be sent something unasked, that is not for `period` after the last
+    /// time; if so, that is noted.
+    pub(crate) fn may_nudge(
+        &mut self,
+        index: Index,
+        period: std::time::Duration,
+        now: Instant,
+    ) -> bool {
+        if self.at(index).is_none() {
+            return false;
+        }
+        if self.nudged.get(&index).is_some_and(|&last| now - last < period) {
+            return false;
+        }
+        if self.nudged.len() >= NUDGES {
+            self.nudged.retain(|_, last| now - *last < period);
+        }
+        self.nudged.insert(index, now);
+        true
+    }
+
+    /// Notes that a probe of `id` starts. There is only one at a time.
+    pub(crate) fn probe_started(&mut self, id: &Id) {
+        let held = self.at(id.index).and_then(Entry::held);
+        self.probed = Some((id.index, held.map_or(0, |held| held.incarnation)));
+    }
+
+    /// The incarnation that a member had when its probe started.
+    pub(crate) fn probed_incarnation(&self, index: Index) -> Incarnation {
+        self.probed.filter(|(probed, _)| *probed == index).map_or(0, |(_, incarnation)| incarnation)
+    }
+
+    /// We go over to another side: forgets what foca held, for a foca that starts afresh. Those
+    /// that are shown up, but for the winner's own run, are carried: they stay shown, and are not
+    /// believed, until that moment.
+    pub(crate) fn go_over(&mut self, winner: Session, until: Instant) {
+        self.carried_until = Some(until);
+        for entry in self.entries.0.iter_mut().flatten() {
+            let mate = entry.is_shown_up() && entry.id().session != winner;
+            entry.carry(mate);
+            entry.hold(None);
         }
         (self.up, self.gone) = (0, 0);
+        self.departed = self.iter().filter(|entry| entry.is_departed()).count();
+    }
+
+    /// Those that are carried, and need not be any more.
+    pub(crate) fn carried_too_long(&self, now: Instant) -> Vec<Id> {
+        let over = self.carried_until.is_some_and(|until| until <= now);
+        self.iter().filter(|entry| over && entry.is_carried()).map(Entry::id).collect()
+    }
+
+    /// A member is not carried any more.
+    pub(crate) fn end_carry(&mut self, index: Index) {
+        self.change(index, |entry| entry.carry(false));
     }
 
     /// Removes an entry, wherever it stands.
-    pub(crate) fn remove(&mut self, index: Index) -> Option<Entry> {
-        let entry = self.entries.get_mut(index.0 as usize)?.take()?;
+    pub(crate) fn remove(&mut self, index: Index) {
+        let Some(entry) = self.entries.at(index) else { return };
         self.up -= usize::from(entry.is_up());
         self.gone -= usize::from(entry.is_gone());
-        self.by_hash.remove(&NameHash::of(&entry.name));
-        self.free.push(index);
-        Some(entry)
+        self.departed -= usize::from(entry.is_departed());
+        let (order, entries) = (&mut self.order, &self.entries);
+        order.remove(entry.hash(), |place| entries.hash(place));
+        self.entries.0[index.place()] = None;
+        self.buried.remove(&index);
+        self.shown.remove(&index);
+        self.nudged.remove(&index);
+        self.free.push(index.next());
     }
 
     /// The tombstone to forget first: the oldest Left, else the oldest Down.
     pub(crate) fn oldest_tombstone(&self) -> Option<Id> {
+        let buried = |entry: &Entry| self.buried.get(&entry.index()).copied().unwrap_or(0);
         self.iter()
             .filter(|entry| entry.is_departed())
-            .min_by_key(|entry| (!entry.has_left(), entry.buried))
-            .map(|entry| entry.id)
+            .min_by_key(|entry| (!entry.has_left(), buried(entry)))
+            .map(Entry::id)
     }
 
     /// The lowest name hash among those up and `own`: the same for all nodes of one side.
     pub(crate) fn lowest_up(&self, own: NameHash) -> NameHash {
         // `iter` is ordered by name hash.
         let lowest = self.iter().find(|entry| entry.is_up());
-        lowest.map_or(own, |entry| own.min(NameHash::of(&entry.name)))
+        lowest.map_or(own, |entry| own.min(entry.hash()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{prop, proptest};
+
     use super::*;
 
     fn held(state: State, incarnation: Incarnation) -> Held {
@@ -256,7 +359,7 @@ mod tests {
     }
 
     fn table() -> (Table, Id) {
-        let mut table = Table::new();
+        let mut table = Table::new(None);
         let name = NodeName::parse("a@host").expect("valid");
         let id = table.insert(name, (Session::from_u64(5), Life(0)), Endpoints::default());
         (table, id)
@@ -295,7 +398,7 @@ mod tests {
 
     #[test]
     fn tombstones_go_oldest_left_first() {
-        let mut table = Table::new();
+        let mut table = Table::new(None);
         let mut bury = |name: &str, incarnation| {
             let name = NodeName::parse(name).expect("valid");
             let id = table.insert(name, (Session::from_u64(1), Life(0)), Endpoints::default());
@@ -308,5 +411,72 @@ mod tests {
             table.remove(expected.index);
         }
         assert_eq!((table.departed(), table.gone()), (0, 0));
+    }
+
+    #[test]
+    fn a_place_that_goes_to_another_name_is_not_taken_for_the_one_before() {
+        let (mut table, old) = table();
+        table.apply(&old, held(State::Down, 0));
+        table.remove(old.index);
+        let name = NodeName::parse("b@host").expect("valid");
+        let new = table.insert(name, old.age(), Endpoints::default());
+        assert_eq!(new.index.place(), old.index.place());
+        assert_ne!(new, old);
+        assert!(table.exactly(&old).is_none() && table.entries().run(old.index).is_none());
+        assert!(!table.apply(&old, held(State::Alive, 9)));
+        assert_eq!(table.exactly(&new).map(Entry::held), Some(None));
+    }
+
+    #[test]
+    fn what_was_shown_stays_as_it_was_until_it_is_shown_anew() {
+        let (mut table, id) = table();
+        let at = |second: u64| Instant::from_nanos(second * 1_000_000_000);
+        let shown = |table: &Table| {
+            let view = table.at(id.index).and_then(|entry| table.view(entry));
+            view.map(|view| (view.state, view.session, view.endpoints, view.since))
+        };
+        assert_eq!(shown(&table), None);
+        table.apply(&id, held(State::Alive, 0));
+        table.set_shown(id.index, MemberState::Alive, at(1));
+        let first = (MemberState::Alive, id.session, Endpoints::default(), at(1));
+        let moved = Endpoints::one("10.0.0.1:1".parse().expect("valid"));
+        table.set_endpoints(id.index, moved);
+        let next = Id { session: Session::from_u64(6), ..id };
+        table.apply(&next, held(State::Alive, 0));
+        assert_eq!(shown(&table), Some(first));
+        table.set_shown(id.index, MemberState::Alive, at(2));
+        assert_eq!(shown(&table), Some((MemberState::Alive, next.session, moved, at(2))));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_counted_is_what_is_there(
+            steps in prop::collection::vec((0_u8..6, 0_u64..8, 0_u64..3), 0..200)
+        ) {
+            let mut table = Table::new(None);
+            for (step, n, age) in steps {
+                let name = NodeName::parse(&format!("n{n}@h")).expect("valid");
+                let age = (Session::from_u64(age + 1), Life(0));
+                let known = table.find(NameHash::of(&name)).map(Entry::index);
+                let index = known.unwrap_or_else(|| {
+                    table.insert(name, age, Endpoints::default()).index
+                });
+                let id = Id::new(age, index);
+                match step {
+                    0 => drop(table.apply(&id, held(State::Alive, 0))),
+                    1 => drop(table.apply(&id, held(State::Down, 0))),
+                    2 => table.set_shown(index, MemberState::Alive, Instant::default()),
+                    3 => table.go_over(Session::from_u64(2), Instant::default()),
+                    4 => table.end_carry(index),
+                    _ => table.remove(index),
+                }
+                let count = |what: fn(&Entry) -> bool| table.iter().filter(|e| what(e)).count();
+                assert_eq!(table.up(), count(Entry::is_up));
+                assert_eq!(table.gone(), count(Entry::is_gone));
+                assert_eq!(table.departed(), count(Entry::is_departed));
+                let hashes: Vec<NameHash> = table.iter().map(Entry::hash).collect();
+                assert!(hashes.is_sorted());
+            }
+        }
     }
 }

@@ -112,6 +112,19 @@ impl<'a> Builder<'a> {
         cluster
     }
 
+    /// Starts all nodes and tells each of all others, as if a member had: a cluster at rest without
+    /// the work of forming it, for clusters that are too large to be formed in reasonable time.
+    ///
+    /// It takes no virtual time. The members are taken in by the path of any news
+    /// ([`Command::Assume`](chisme_proto::Command::Assume)), only no datagram brings it and nobody
+    /// passes it on, so no replay window is open yet, and the periods of all nodes begin in one
+    /// moment. The records do not have the events that told of it.
+    pub fn acquainted(&self) -> Cluster {
+        let mut cluster = self.build();
+        cluster.acquaint();
+        cluster
+    }
+
     /// Runs a test with a formed cluster of this kind for each seed.
     ///
     /// A panic in the test fails it; the seed is printed with it, and the command that runs the

@@ -24,6 +24,9 @@ pub(crate) struct Clock {
 impl Clock {
     /// What it shows at a true time.
     pub(crate) fn local(&self, now: Instant) -> Instant {
+        if self.drift_ppm == 0 && self.since == self.shown {
+            return now;
+        }
         let passed = now.saturating_since(self.since);
         if self.drift_ppm == 0 {
             return self.shown + passed;
@@ -34,6 +37,9 @@ impl Clock {
 
     /// The first true time at which it shows `local` or more.
     pub(crate) fn when(&self, local: Instant) -> Instant {
+        if self.drift_ppm == 0 && self.since == self.shown {
+            return local;
+        }
         let wait = local.saturating_since(self.shown);
         if self.drift_ppm == 0 {
             return self.since + wait;

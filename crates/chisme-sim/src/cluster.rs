@@ -2,7 +2,7 @@
 //!
 //! Everything that a test does to a cluster is here; what it can ask of one is in `look`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use chisme_proto::{Command, Contact, DEFAULT_PORT, Input, Instant, NodeName, RequestId};
@@ -12,9 +12,10 @@ use rand::rngs::ChaCha8Rng;
 use crate::check::Watch;
 use crate::digest::Digest;
 use crate::drive::{Happening, Held};
-use crate::host::{Host, Setup};
+use crate::host::{Common, Host, Setup};
 use crate::network::{Datagram, Effect, Network, NodeSet, RuleId, Scope};
 use crate::outcome::ProcessState;
+use crate::owners::Owners;
 use crate::queue::Queue;
 use crate::replay;
 use crate::run::Keep;
@@ -30,11 +31,11 @@ pub struct Cluster {
     pub(crate) now: Instant,
     pub(crate) hosts: Vec<Host>,
     pub(crate) labels: BTreeMap<String, usize>,
-    /// Looked up by address only: its order is nobody's business.
-    pub(crate) owners: HashMap<SocketAddr, usize>,
+    pub(crate) owners: Owners,
+    common: Common,
     pub(crate) network: Network,
     pub(crate) queue: Queue<Happening>,
-    pub(crate) spins: u32,
+    pub(crate) spins: usize,
     pub(crate) seeds: Vec<String>,
     /// How many machines have moved to addresses of their own.
     pub(crate) moves: u16,
@@ -72,7 +73,8 @@ impl Cluster {
             now: Instant::default(),
             hosts: Vec::new(),
             labels: BTreeMap::new(),
-            owners: HashMap::new(),
+            owners: Owners::default(),
+            common: Common::default(),
             network: Network::new(seed),
             queue: Queue::default(),
             spins: 0,
@@ -135,11 +137,11 @@ impl Cluster {
         let host = &mut self.hosts[index];
         for addr in std::mem::take(&mut host.bound) {
             // Somebody else may have taken it over in the meantime.
-            if self.owners.get(&addr) == Some(&index) {
-                self.owners.remove(&addr);
+            if self.owners.of(addr) == Some(index) {
+                self.owners.remove(addr);
             }
         }
-        host.start(now);
+        host.start(&mut self.common, now);
         for &addr in &host.bound {
             self.owners.insert(addr, index);
         }

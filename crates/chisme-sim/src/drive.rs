@@ -19,8 +19,9 @@ use crate::record::concerns;
 /// How long a look-up of the seeds takes.
 const LOOKUP_TIME: Duration = millis(5);
 
-/// A node whose timer is due this often without time passing is spinning.
-const SPIN_LIMIT: u32 = 1_000;
+/// A node whose timer is due this often without time passing is spinning. Besides, each node may be
+/// due in one moment.
+const SPIN_LIMIT: usize = 1_000;
 
 /// Between what has arrived and a timer that is due, a busy process reads for at most so long.
 const READING_FIRST: Duration = millis(5);
@@ -96,7 +97,7 @@ impl Cluster {
     }
 
     fn arrive(&mut self, datagram: Datagram) {
-        let Some(&index) = self.owners.get(&datagram.to) else {
+        let Some(index) = self.owners.of(datagram.to) else {
             self.tape.astray.push(datagram);
             return;
         };
@@ -169,7 +170,7 @@ impl Cluster {
             self.schedule(at, Happening::Wake(index));
             return;
         }
-        if self.spins >= SPIN_LIMIT {
+        if self.spins >= SPIN_LIMIT + self.hosts.len() {
             self.fail(&format!("{}: a timer is always due at once", self.hosts[index].label));
         }
         self.feed(index, Input::Timeout);
@@ -219,7 +220,7 @@ impl Cluster {
         }
     }
 
-    fn carry_out(&mut self, index: usize, output: Output) {
+    pub(crate) fn carry_out(&mut self, index: usize, output: Output) {
         let now = self.now;
         let record = &mut self.hosts[index].record;
         match output {
@@ -277,7 +278,7 @@ impl Cluster {
         if self.tape.recording {
             self.tape.datagrams.push(datagram.clone());
         }
-        let receiver = self.owners.get(&to).copied().unwrap_or(NOBODY);
+        let receiver = self.owners.of(to).unwrap_or(NOBODY);
         let fate = self.network.fate(index, receiver, datagram.bytes.len(), self.now);
         if let Some(recorder) = &mut self.recorder
             && recorder.wants_datagrams(self.now)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chisme_proto::{
     ClusterName, Config, Cookie, Detector, Endpoints, Identity, Instant, KeyRing, Node, NodeName,
-    SeedCadence, Session, StretchedCookie, VersionRange,
+    Roster, SeedCadence, Session, StretchedCookie, VersionRange,
 };
 
 use rand::RngExt;
@@ -85,13 +85,14 @@ impl Setup {
         KeyRing::new(&StretchedCookie::stretch(&self.cookie), &self.cluster_name)
     }
 
-    fn config(&self) -> Config {
-        let mut config = Config::new(self.cluster_name.clone(), self.keys());
+    fn config(&self, common: &mut Common) -> Config {
+        let mut config = Config::new(self.cluster_name.clone(), common.keys(self));
         config.versions = self.versions;
         config.detector = self.detector.clone();
         config.seeds = self.cadence.clone();
         config.endpoint_is_guess = self.endpoint_is_guess;
         config.max_members = self.max_members.unwrap_or(config.max_members);
+        config.roster = Some(common.roster.clone());
         config
     }
 
@@ -104,6 +105,27 @@ impl Setup {
         }
         let session = Session::new(u64::try_from(wall).unwrap_or(0), random);
         Identity { name: self.name.clone(), session, endpoints }
+    }
+}
+
+/// What the nodes of a simulation would each have a copy of.
+#[derive(Default)]
+pub(crate) struct Common {
+    roster: Roster,
+    rings: Vec<(Cookie, ClusterName, KeyRing)>,
+}
+
+impl Common {
+    fn keys(&mut self, setup: &Setup) -> KeyRing {
+        let is_its = |ring: &&(Cookie, ClusterName, KeyRing)| {
+            (&ring.0, &ring.1) == (&setup.cookie, &setup.cluster_name)
+        };
+        if let Some((_, _, keys)) = self.rings.iter().find(is_its) {
+            return keys.clone();
+        }
+        let keys = setup.keys();
+        self.rings.push((setup.cookie.clone(), setup.cluster_name.clone(), keys.clone()));
+        keys
     }
 }
 
@@ -171,11 +193,11 @@ impl Host {
     }
 
     /// Starts a new process in place of the one that may run.
-    pub(crate) fn start(&mut self, now: Instant) {
+    pub(crate) fn start(&mut self, common: &mut Common, now: Instant) {
         let unix_millis = self.clock.unix_millis(now, EPOCH_MILLIS);
         let identity = self.setup.identity(unix_millis, self.rng.random());
         let local = self.clock.local(now);
-        let (config, seed) = (self.setup.config(), self.rng.random());
+        let (config, seed) = (self.setup.config(common), self.rng.random());
         let node = panics::node(|| Node::new(config, identity.clone(), seed, local))
             .unwrap_or_else(|error| panic!("{}: {error}", self.label));
         let node = match self.setup.baseline {

@@ -100,6 +100,7 @@
 //! `liveness` and `expect` judge it, `outcome` is what is told. `story` is what reports draw, by
 //! `dissect`. `sweep` runs many, `trace` one twice, `shrink` ever smaller ones, `swarm` any.
 
+mod acquaint;
 mod attack;
 mod baseline;
 mod bounds;
@@ -121,6 +122,7 @@ mod look;
 mod member;
 mod network;
 pub mod outcome;
+mod owners;
 mod panics;
 mod queue;
 mod record;

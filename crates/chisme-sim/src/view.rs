@@ -3,27 +3,71 @@
 //! What a user who reads only events believes must at every moment be what the node itself says,
 //! and for one member `Up` alternates with `Down` or `Left`. This module knows nothing of networks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chisme_proto::{Event, MemberState, MemberView, NodeName, Session};
 
 /// What somebody who has read all events of a node believes.
 #[derive(Debug, Default)]
 pub(crate) struct View {
+    /// What it began with, if that was not nothing: one for all nodes that began alike.
+    base: Option<Base>,
+    /// What the events have said since.
     members: BTreeMap<NodeName, Believed>,
     up: usize,
 }
 
-#[derive(Debug)]
+/// What a node believed in the beginning: that all of these are up, save itself.
+#[derive(Clone, Debug)]
+struct Base {
+    all: Arc<BTreeMap<NodeName, Believed>>,
+    own: NodeName,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Believed {
     state: MemberState,
     session: Session,
 }
 
+/// Members that nodes were told of before anything happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Acquaintance(Arc<BTreeMap<NodeName, Believed>>);
+
+impl Acquaintance {
+    pub(crate) fn of(members: impl Iterator<Item = (NodeName, Session)>) -> Self {
+        let believed = |session| Believed { state: MemberState::Alive, session };
+        Self(Arc::new(members.map(|(name, session)| (name, believed(session))).collect()))
+    }
+
+    /// The view of one of them, after the events that told it of the others.
+    pub(crate) fn view_of(&self, own: &NodeName) -> View {
+        let base = Base { all: Arc::clone(&self.0), own: own.clone() };
+        View { up: self.0.len() - 1, base: Some(base), members: BTreeMap::new() }
+    }
+}
+
 impl View {
+    /// What is believed of a member.
+    fn of(&self, name: &NodeName) -> Option<Believed> {
+        let said = self.members.get(name);
+        let base = || self.base.as_ref().filter(|base| base.own != *name)?.all.get(name);
+        said.or_else(base).copied()
+    }
+
+    /// Everybody of whom anything is believed.
+    fn all(&self) -> impl Iterator<Item = (&NodeName, Believed)> {
+        let untouched = self.base.iter().flat_map(|base| {
+            let others = base.all.iter().filter(|(name, _)| **name != base.own);
+            others.filter(|(name, _)| !self.members.contains_key(*name))
+        });
+        self.members.iter().chain(untouched).map(|(name, known)| (name, *known))
+    }
+
     /// Who is up, each in which session.
     pub(crate) fn showing(&self) -> impl Iterator<Item = (&NodeName, Session)> {
-        let up = self.members.iter().filter(|(_, known)| known.state.is_up());
+        let up = self.all().filter(|(_, known)| known.state.is_up());
         up.map(|(name, known)| (name, known.session))
     }
 
@@ -38,7 +82,7 @@ impl View {
             Event::Updated(member) => (member, member.state),
             _ => return Ok(()),
         };
-        let before = self.members.get(&member.name);
+        let before = self.of(&member.name);
         let state = before.map(|known| known.state);
         let allowed = match event {
             Event::Up(_) => !state.is_some_and(MemberState::is_up),
@@ -76,7 +120,7 @@ impl View {
         name: &NodeName,
         held: Option<&MemberView>,
     ) -> Result<(), String> {
-        let said = self.members.get(name).filter(|known| known.state.is_up());
+        let said = self.of(name).filter(|known| known.state.is_up());
         let said = said.map(|known| (known.state, known.session));
         let held = held.filter(|member| member.state.is_up());
         let held = held.map(|member| (member.state, member.session));
@@ -88,13 +132,25 @@ impl View {
 
     /// Holds the node's own snapshot against what the events said.
     pub(crate) fn compare(&self, snapshot: &[MemberView]) -> Result<(), String> {
-        let names: BTreeSet<&NodeName> = snapshot.iter().map(|member| &member.name).collect();
-        if names.len() != snapshot.len() {
+        // A name that is there twice is there side by side: they are sorted by its hash.
+        if snapshot.windows(2).any(|pair| pair[0].name == pair[1].name) {
             return Err("the snapshot has a name twice".to_owned());
         }
+        let mut up = snapshot.iter().filter(|member| member.state.is_up());
+        let agrees = |member: &MemberView| {
+            let held = Believed { state: member.state, session: member.session };
+            self.of(&member.name) == Some(held)
+        };
+        if up.clone().count() == self.up && up.all(agrees) {
+            return Ok(());
+        }
+        Err(self.difference(snapshot))
+    }
+
+    /// What a snapshot says otherwise.
+    fn difference(&self, snapshot: &[MemberView]) -> String {
         let said: BTreeMap<&NodeName, (MemberState, Session)> = self
-            .members
-            .iter()
+            .all()
             .filter(|(_, known)| known.state.is_up())
             .map(|(name, known)| (name, (known.state, known.session)))
             .collect();
@@ -103,9 +159,6 @@ impl View {
             .filter(|member| member.state.is_up())
             .map(|member| (&member.name, (member.state, member.session)))
             .collect();
-        if said == held {
-            return Ok(());
-        }
         let difference: Vec<String> = said
             .keys()
             .chain(held.keys())
@@ -114,7 +167,7 @@ impl View {
                 format!("{name}: {:?} by events, {:?} held", said.get(name), held.get(name))
             })
             .collect();
-        Err(format!("snapshot and events differ: {}", difference.join("; ")))
+        format!("snapshot and events differ: {}", difference.join("; "))
     }
 }
 

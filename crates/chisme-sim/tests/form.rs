@@ -137,3 +137,23 @@ fn a_fifth_of_all_datagrams_lost_delays_and_does_not_prevent() {
         cluster.expect_complete_within(secs(60));
     }
 }
+
+#[test]
+fn nodes_that_are_told_of_each_other_are_at_rest_from_the_start() {
+    let mut cluster = Cluster::builder().nodes(12).seed(3).acquainted();
+    assert_eq!(cluster.elapsed(), secs(0));
+    cluster.assert_complete();
+    assert!(cluster.record("n5").events.is_empty());
+    let begun = cluster.now();
+    cluster.run_for(secs(60));
+    cluster.assert_complete();
+    cluster.assert_quiet(begun, &[]);
+    // It is a cluster like any other: who crashes is missed, and who comes back is seen again.
+    let crash = cluster.now();
+    cluster.crash("n4");
+    cluster.expect_within(secs(30), "all miss it", |cluster| cluster.count("down n4", crash) == 11);
+    cluster.start("n4");
+    cluster.expect_complete_within(secs(30));
+    cluster.start("n12");
+    cluster.expect_complete_within(secs(30));
+}

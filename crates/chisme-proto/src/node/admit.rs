@@ -106,21 +106,21 @@ impl Node {
     fn session_to_exceed(&self, peer: &Peer) -> Option<Session> {
         let newest = self.newest_session(peer.hash).filter(|&newest| newest > peer.session)?;
         let holder = self.table.find(peer.hash).filter(|entry| entry.is_up());
-        (holder.is_none_or(|entry| entry.id.session != newest)).then_some(newest)
+        (holder.is_none_or(|entry| entry.id().session != newest)).then_some(newest)
     }
 
     /// The newest session of a name that we know of, our own name included.
     fn newest_session(&self, hash: NameHash) -> Option<Session> {
         let own = (hash == self.hash).then_some(self.session);
-        let held = self.table.find(hash).map(|entry| entry.id.session);
+        let held = self.table.find(hash).map(|entry| entry.id().session);
         own.max(held).max(self.windows.newest(hash))
     }
 
     /// How we hold a peer, and how large our side is.
     pub(super) fn standing_towards(&self, hash: NameHash, session: Session) -> Standing {
-        let holds = match self.table.find(hash).filter(|entry| entry.id.session == session) {
+        let holds = match self.table.find(hash).filter(|entry| entry.id().session == session) {
             Some(entry) if entry.is_up() => Holds::Up,
-            Some(entry) if entry.is_gone() => Holds::Gone(entry.id.life),
+            Some(entry) if entry.is_gone() => Holds::Gone(entry.id().life),
             _ => Holds::Unknown,
         };
         Standing {
@@ -148,11 +148,11 @@ impl Node {
             return None;
         }
         let Some(entry) = self.table.find(peer.hash) else { return Some(peer) };
-        if entry.id.session > peer.session {
+        if entry.id().session > peer.session {
             self.nudge_older(&peer, now);
             return None;
         }
-        if entry.id.session < peer.session && entry.is_up() {
+        if entry.id().session < peer.session && entry.is_up() {
             self.dispute_newcomer(peer, proof.clone(), now);
             return None;
         }
@@ -197,10 +197,9 @@ impl Node {
     /// knock at it before the newcomer is let in.
     pub(super) fn check_address(&mut self, peer: Peer, proof: &Proof, now: Instant) {
         let endpoints = peer.sender.endpoints;
-        let known = self
-            .table
-            .find(peer.hash)
-            .is_some_and(|entry| entry.id.session == peer.session && entry.endpoints == endpoints);
+        let known = self.table.find(peer.hash).is_some_and(|entry| {
+            entry.id().session == peer.session && entry.endpoints() == endpoints
+        });
         if endpoints.is_empty() || endpoints.contains(peer.from) || known {
             return self.admit(&peer, proof, now);
         }
@@ -235,7 +234,7 @@ impl Node {
     fn admit(&mut self, peer: &Peer, proof: &Proof, now: Instant) {
         let ours = self.standing_towards(peer.hash, peer.session);
         let carried = self.table.find(peer.hash).is_some_and(|entry| {
-            entry.carried_until.is_some() && entry.id.age() == (peer.session, peer.sender.life)
+            entry.is_carried() && entry.id().age() == (peer.session, peer.sender.life)
         });
         let (mine, theirs) = heal::decide(Meeting {
             ours,
@@ -266,8 +265,8 @@ impl Node {
         let holder = self
             .table
             .find(peer.hash)
-            .filter(|entry| entry.is_up() && entry.id.session == newest)
-            .and_then(|entry| self.route(&entry.endpoints));
+            .filter(|entry| entry.is_up() && entry.id().session == newest)
+            .and_then(|entry| self.route(&entry.endpoints()));
         if self.may_answer(peer.from, now) {
             let notice = match holder {
                 Some(holder) => Notice::Conflict { session: newest, holder },

@@ -11,6 +11,7 @@ use super::inbound::Peer;
 use super::{Node, Phase, Timer};
 use crate::identity::{NameHash, canonical, is_usable};
 use crate::swim::Id;
+use crate::table::Entry;
 use crate::wire::{Ack, Body, Challenge, Hello, Nonce, Proof, RefusalBody, Welcome};
 use crate::{ContactResult, Endpoints, Event, Instant, NodeName, Refusal, RequestId, Session};
 
@@ -185,7 +186,7 @@ impl Node {
         let was_up = self
             .table
             .find(peer.hash)
-            .is_some_and(|entry| entry.is_up() && entry.id.session == peer.session);
+            .is_some_and(|entry| entry.is_up() && entry.id().session == peer.session);
         if let Some(attempt) = self.attempts.get_mut(&ack.nonce) {
             attempt.addr = peer.from;
             let (peer, challenge) = (peer.clone(), ack.challenge);
@@ -232,8 +233,7 @@ impl Node {
         if let Some(addr) = addr {
             self.endpoints.set(addr);
         }
-        let (id, name, endpoints) = (self.own_id(), self.name.clone(), self.endpoints);
-        self.engine.directory(|directory| directory.set(id, &name, &endpoints));
+        self.engine.set_own(self.own_run());
     }
 
     /// We are in. What the healing rule asks of us comes first, then the peer is a member.
@@ -254,7 +254,8 @@ impl Node {
     /// Takes a proven peer into the table and asks for its view.
     pub(super) fn welcome_member(&mut self, peer: &Peer, now: Instant) {
         let Some(id) = self.admit_sender(peer, 0, now) else { return };
-        let result = self.engine.announce(id, &mut self.effects);
+        let directory = self.table.entries_mut();
+        let result = self.engine.announce(id, directory, &mut self.effects);
         self.count_swim(result);
     }
 
@@ -317,7 +318,7 @@ impl Node {
     /// Knocks at a member where it says it lives, to find out how it and we hold each other. Not
     /// where its datagram came from: whoever redirects one must not have us write to a stranger.
     pub(super) fn greet(&mut self, peer: &Peer, id: &Id, now: Instant) {
-        let held = self.table.at(id.index).map(|entry| entry.endpoints);
+        let held = self.table.at(id.index).map(Entry::endpoints);
         let says = Some(peer.sender.endpoints).filter(|endpoints| !endpoints.is_empty());
         if let Some(endpoints) = says.or(held)
             && self.may_nudge(id, now)

@@ -116,7 +116,7 @@ impl Node {
 
     fn present_holder(&mut self, hash: NameHash) -> Option<Holder> {
         let entry = self.table.find(hash)?;
-        let (session, endpoints) = (entry.id.session, entry.endpoints);
+        let (session, endpoints) = (entry.id().session, entry.endpoints());
         let addr = self.route(&endpoints)?;
         Some(self.holder(session, addr))
     }
@@ -176,7 +176,7 @@ impl Node {
         let answered = |holder: Option<Holder>| holder.filter(|holder| holder.answered);
         let newer_session = newer.as_ref().map(|holder| holder.session);
         let older_session = older.as_ref().map(|holder| holder.session);
-        let present = self.table.find(hash).map(|entry| entry.id.session);
+        let present = self.table.find(hash).map(|entry| entry.id().session);
         if older_session.is_some() && older_session != present {
             // The matter was settled meanwhile, by somebody else.
             return;
@@ -202,8 +202,8 @@ impl Node {
                 (_, _, Some(session)) => {
                     self.bury_holder(hash, now);
                     let Some(entry) = self.table.find(hash) else { return };
-                    let id = Id::new(hash, session, life, entry.id.index);
-                    if id.age() > entry.id.age() && !self.is_too_far(session) {
+                    let id = Id::new((session, life), entry.index());
+                    if id.age() > entry.id().age() && !self.is_too_far(session) {
                         let alive = Held { incarnation: 0, state: State::Alive };
                         self.apply(id, alive, Some(endpoints), true, now);
                     }
@@ -235,7 +235,7 @@ impl Node {
     /// The holder of a name that another takes over did not answer: its session is over.
     fn bury_holder(&mut self, hash: NameHash, now: Instant) {
         let Some(entry) = self.table.find(hash) else { return };
-        let (id, Some(held)) = (entry.id, entry.held) else { return };
+        let (id, Some(held)) = (entry.id(), entry.held()) else { return };
         if entry.is_up() {
             self.apply(id, Held { state: State::Down, ..held }, None, true, now);
         }

@@ -10,7 +10,7 @@ use super::inbound::Peer;
 use super::{Node, Phase, Timer};
 use crate::identity::NameHash;
 use crate::swim::{Id, LEFT};
-use crate::table::Held;
+use crate::table::{Entry, Held};
 use crate::wire::Body;
 use crate::{Instant, StopReason};
 
@@ -41,7 +41,7 @@ impl Node {
             return;
         }
         // foca sends its own Down to a few at once; the codec writes it as Left.
-        let result = self.engine.leave(&mut self.effects);
+        let result = self.engine.leave(self.table.entries_mut(), &mut self.effects);
         self.count_swim(result);
         self.flush_effects(now);
         self.phase = Phase::Leaving(Farewell { acknowledged: BTreeSet::new(), since: now });
@@ -58,8 +58,8 @@ impl Node {
             .table
             .iter()
             .filter(|entry| entry.is_up())
-            .filter(|entry| !farewell.acknowledged.contains(&NameHash::of(&entry.name)))
-            .map(|entry| entry.id)
+            .filter(|entry| !farewell.acknowledged.contains(&entry.hash()))
+            .map(Entry::id)
             .sample(&mut self.rng, TOLD);
         for id in waiting {
             self.send_to_member(&id, &Body::Leaving);
@@ -87,8 +87,8 @@ impl Node {
     /// Marks a member as Left.
     pub(super) fn take_farewell(&mut self, peer: &Peer, now: Instant) {
         let Some(entry) = self.table.find(peer.hash) else { return };
-        if entry.id.age() == (peer.session, peer.sender.life) {
-            let id = entry.id;
+        if entry.id().age() == (peer.session, peer.sender.life) {
+            let id = entry.id();
             let farewell = Held { incarnation: LEFT, state: State::Down };
             self.apply(id, farewell, None, true, now);
         }

@@ -39,7 +39,7 @@ impl Node {
             return;
         }
         let lost = self.random_member(Entry::is_lost);
-        let endpoints = lost.and_then(|id| self.table.at(id.index)).map(|entry| entry.endpoints);
+        let endpoints = lost.and_then(|id| self.table.at(id.index)).map(Entry::endpoints);
         if let Some(endpoints) = endpoints {
             self.counters.heal_attempts += 1;
             self.greet_endpoints(&endpoints, now);
@@ -88,14 +88,15 @@ impl Node {
             .table
             .iter()
             .filter_map(|entry| {
-                entry.held.map(|held| Member::new(entry.id, held.incarnation, held.state))
+                entry.held().map(|held| Member::new(entry.id(), held.incarnation, held.state))
             })
             .collect();
         for member in members {
-            let result = self.engine.apply(member, false, &mut self.effects);
+            let directory = self.table.entries_mut();
+            let result = self.engine.apply(member, false, directory, &mut self.effects);
             self.count_swim(result);
         }
-        let result = self.engine.gossip(&mut self.effects);
+        let result = self.engine.gossip(self.table.entries_mut(), &mut self.effects);
         self.count_swim(result);
         self.schedule.forget_swim_before(self.generation);
     }
@@ -111,18 +112,14 @@ impl Node {
         let mates: Vec<Id> = self
             .table
             .iter()
-            .filter(|entry| entry.is_up() && entry.id.session != winner.session)
-            .map(|entry| entry.id)
+            .filter(|entry| entry.is_up() && entry.id().session != winner.session)
+            .map(Entry::id)
             .sample(&mut self.rng, INTRODUCTIONS);
         for mate in mates {
             self.send_to_member(&mate, &Body::Introduce(introduction.clone()));
         }
         self.winner = Some(introduction);
-        for entry in self.table.iter_mut() {
-            let mate = entry.is_shown_up() && entry.id.session != winner.session;
-            entry.carried_until = mate.then(|| now + CARRY);
-        }
-        self.table.unhold_all();
+        self.table.go_over(winner.session, now + CARRY);
         self.rebuild_engine();
         self.schedule.forget_swim_before(self.generation);
         self.schedule.forget_conclusions();
@@ -132,16 +129,8 @@ impl Node {
 
     /// The grace is over: mates that have not come along are shown for what they are to this side.
     pub(super) fn end_carry(&mut self, now: Instant) {
-        let over: Vec<Id> = self
-            .table
-            .iter()
-            .filter(|entry| entry.carried_until.is_some_and(|until| until <= now))
-            .map(|entry| entry.id)
-            .collect();
-        for id in over {
-            if let Some(entry) = self.table.at_mut(id.index) {
-                entry.carried_until = None;
-            }
+        for id in self.table.carried_too_long(now) {
+            self.table.end_carry(id.index);
             self.show(&id, now);
         }
         self.schedule_healing(now);
@@ -163,7 +152,7 @@ impl Node {
         introduction: &Introduction,
         now: Instant,
     ) {
-        let Some(mate) = self.table.find(peer.hash).map(|entry| entry.id) else { return };
+        let Some(mate) = self.table.find(peer.hash).map(Entry::id) else { return };
         if introduction.name != self.name && self.may_nudge(&mate, now) {
             self.greet_endpoints(&introduction.endpoints, now);
         }

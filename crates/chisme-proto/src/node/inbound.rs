@@ -11,7 +11,9 @@ use crate::envelope::{self, Header};
 use crate::identity::{NameHash, canonical, is_usable};
 use crate::keyring::TAG_LEN;
 use crate::replay::Verdict;
-use crate::swim::{DIRECTORY_SELF, Id, Message, Packet, PeerRef};
+use crate::swim;
+use crate::swim::{Id, Message, Packet, PeerRef};
+use crate::table::Entry;
 use crate::wire::{self, Body, EchoBody, Kind, Sender};
 use crate::{Endpoints, Event, Instant, Rejection, Session};
 
@@ -144,7 +146,7 @@ impl Node {
     /// answered us: what it sends might be a recording. See `Windows`.
     fn have_proved(&mut self, peer: &Peer, now: Instant) {
         let member = self.table.find(peer.hash).filter(|entry| entry.is_up());
-        if let Some(id) = member.map(|entry| entry.id).filter(|id| id.session == peer.session) {
+        if let Some(id) = member.map(Entry::id).filter(|id| id.session == peer.session) {
             self.greet(peer, &id, now);
         }
     }
@@ -210,7 +212,8 @@ impl Node {
         }
         let Some(message) = self.swim_message(packet.message) else { return Ok(()) };
         let header = SwimHeader { src, src_incarnation, dst: self.own_id(), message };
-        let result = self.engine.handle_packet(header, &mut self.effects);
+        let directory = self.table.entries_mut();
+        let result = self.engine.handle_packet(header, directory, &mut self.effects);
         self.count_swim(result);
         Ok(())
     }
@@ -245,10 +248,8 @@ impl Node {
 
     /// The member that a message speaks of, unless it is a stranger or ourselves.
     fn known(&self, peer: &PeerRef) -> Option<Id> {
-        let hash = NameHash::from_words(peer.hash);
-        let id = self.table.find(hash)?.id;
-        (id.session == peer.session && id.life == peer.life && id.index != DIRECTORY_SELF)
-            .then_some(id)
+        let id = self.table.find(peer.hash)?.id();
+        (id.age() == (peer.session, peer.life)).then_some(id)
     }
 
     /// Sends updates to a member that asked for nothing, at a bounded rate per member.
@@ -256,16 +257,14 @@ impl Node {
         if !self.may_nudge(to, now) {
             return;
         }
-        let incarnation = self.incarnation;
-        let packet = self.engine.directory(|directory| {
-            crate::swim::encode_updates(incarnation, to.life, updates, directory)
-        });
+        let directory = self.table.entries();
+        let packet = swim::encode_updates(self.incarnation, to.life, updates, directory);
         self.send_to_member(to, &Body::Swim(&packet));
     }
 
     /// What we know of a member, as an update.
     pub(super) fn as_update(&self, id: &Id) -> Option<Member<Id>> {
-        let held = self.table.exactly(id)?.held?;
+        let held = self.table.exactly(id)?.held()?;
         Some(Member::new(*id, held.incarnation, held.state))
     }
 }

@@ -52,7 +52,7 @@ impl Node {
             return None;
         }
         if let Some(entry) = self.table.find(peer.hash) {
-            let (id, carried) = (entry.id, entry.carried_until.is_some());
+            let (id, carried) = (entry.id(), entry.is_carried());
             if age.0 < id.session {
                 self.nudge_older(peer, now);
                 return None;
@@ -72,6 +72,12 @@ impl Node {
             if age < id.age() {
                 return None;
             }
+            // Nothing new, as nearly always.
+            let known = entry.held().is_some_and(|held| held.incarnation >= incarnation);
+            if age == id.age() && entry.is_up() && known {
+                self.follow_move(&id, peer, now);
+                return Some(id);
+            }
         }
         let claim = Claim {
             name: &peer.sender.name,
@@ -82,7 +88,7 @@ impl Node {
         };
         let id = self.take_claim(&claim, true, now)?;
         self.follow_move(&id, peer, now);
-        self.table.exactly(&id).filter(|entry| entry.is_up()).map(|entry| entry.id)
+        self.table.exactly(&id).filter(|entry| entry.is_up()).map(Entry::id)
     }
 
     /// A member may change its endpoints while it is up; it says so itself, from the new one.
@@ -91,14 +97,10 @@ impl Node {
         if !endpoints.contains(peer.from) {
             return;
         }
-        let Some(entry) = self.table.at_mut(id.index) else { return };
-        if entry.endpoints == endpoints {
-            return;
+        if self.table.at(id.index).is_some_and(|entry| entry.endpoints() != endpoints) {
+            self.table.set_endpoints(id.index, endpoints);
+            self.show(id, now);
         }
-        entry.endpoints = endpoints;
-        let name = entry.name.clone();
-        self.engine.directory(|directory| directory.set(*id, &name, &endpoints));
-        self.show(id, now);
     }
 
     /// Judges one update of a packet, and applies what remains of it.
@@ -115,12 +117,12 @@ impl Node {
             return;
         }
         if let Some(entry) = self.table.find(hash) {
-            let id = entry.id;
+            let id = entry.id();
             // What this side holds of a mate is old news while the mate is coming over.
-            let carried = entry.carried_until.is_some() && held.state == State::Down;
+            let carried = entry.is_carried() && held.state == State::Down;
             let old_news = age < id.age() || (age == id.age() && carried);
             if age == id.age() && entry.has_left() && held.state == State::Suspect {
-                let accuser = self.table.find(by.hash).map(|entry| entry.id);
+                let accuser = self.table.find(by.hash).map(Entry::id);
                 if let (Some(accuser), Some(farewell)) = (accuser, self.as_update(&id)) {
                     self.tell(&accuser, &[farewell], now);
                 }
@@ -139,12 +141,17 @@ impl Node {
 
     /// Applies what is said of a member of its present run or of a newer one. A newer session of a
     /// name that is held up is withheld until the holders were asked.
-    fn take_claim(&mut self, claim: &Claim<'_>, broadcast: bool, now: Instant) -> Option<Id> {
+    pub(super) fn take_claim(
+        &mut self,
+        claim: &Claim<'_>,
+        broadcast: bool,
+        now: Instant,
+    ) -> Option<Id> {
         let mut index = None;
         if let Some(entry) = self.table.find(claim.hash) {
-            index = Some(entry.id.index);
-            let newer_session = claim.age.0 > entry.id.session;
-            if newer_session && (entry.is_up() || entry.carried_until.is_some()) {
+            index = Some(entry.index());
+            let newer_session = claim.age.0 > entry.id().session;
+            if newer_session && (entry.is_up() || entry.is_carried()) {
                 if claim.held.state != State::Down {
                     self.dispute_rumour(claim.name, claim.age, claim.endpoints, now);
                 }
@@ -155,7 +162,7 @@ impl Node {
             return None;
         }
         let id = match index {
-            Some(index) => Id::new(claim.hash, claim.age.0, claim.age.1, index),
+            Some(index) => Id::new(claim.age, index),
             None if self.table.up() >= self.config.max_members => {
                 self.counters.members_turned_away += 1;
                 return None;
@@ -169,7 +176,7 @@ impl Node {
 
     /// What others say of us. It reaches foca only if it is a suspicion of our present incarnation.
     fn hear_of_ourselves(&mut self, age: (Session, Life), held: Held, by: &Peer, now: Instant) {
-        let accuser = self.table.find(by.hash).map(|entry| entry.id);
+        let accuser = self.table.find(by.hash).map(Entry::id);
         if age.0 > self.session {
             self.meet_namesake(age.0, by.from, now);
             return;
@@ -204,7 +211,8 @@ impl Node {
                 self.counters.refutations += 1;
                 self.incarnation = held.incarnation + 1;
                 let update = Member::new(self.own_id(), held.incarnation, State::Suspect);
-                let result = self.engine.apply(update, true, &mut self.effects);
+                let directory = self.table.entries_mut();
+                let result = self.engine.apply(update, true, directory, &mut self.effects);
                 self.count_swim(result);
             }
         }
@@ -219,23 +227,23 @@ impl Node {
         broadcast: bool,
         now: Instant,
     ) {
-        let before = self.table.at(id.index).map(|entry| (entry.id, entry.is_up()));
+        let before = self.table.at(id.index).map(|entry| (entry.id(), entry.is_up()));
         if !self.table.apply(&id, held) {
             return;
         }
-        if let Some(entry) = self.table.at_mut(id.index) {
-            entry.carried_until = None;
-            let first_word = before.is_none_or(|(old, _)| old.age() < id.age());
-            if let Some(endpoints) = endpoints.filter(|_| first_word || entry.endpoints.is_empty())
-            {
-                entry.endpoints = endpoints;
-            }
-            let (name, endpoints) = (entry.name.clone(), entry.endpoints);
+        self.table.end_carry(id.index);
+        if let Some(entry) = self.table.at(id.index) {
             self.view_grew |= entry.is_up() && before.is_none_or(|(_, up)| !up);
-            self.engine.directory(|directory| directory.set(id, &name, &endpoints));
+            let first_word = before.is_none_or(|(old, _)| old.age() < id.age());
+            if let Some(endpoints) = endpoints
+                && (first_word || entry.endpoints().is_empty())
+            {
+                self.table.set_endpoints(id.index, endpoints);
+            }
         }
         let update = Member::new(id, held.incarnation, held.state);
-        let result = self.engine.apply(update, broadcast, &mut self.effects);
+        let directory = self.table.entries_mut();
+        let result = self.engine.apply(update, broadcast, directory, &mut self.effects);
         self.count_swim(result);
         let live = self.live();
         let result = self.engine.set_live(live);
@@ -260,8 +268,11 @@ impl Node {
     /// Our probe of `id` went unanswered: foca has marked it Suspect, and so do we.
     pub(super) fn probe_failed(&mut self, id: &Id, now: Instant) {
         self.counters.probes_failed += 1;
-        let Some(entry) = self.table.exactly(id) else { return };
-        let held = Held { incarnation: entry.probed_incarnation, state: State::Suspect };
+        if self.table.exactly(id).is_none() {
+            return;
+        }
+        let incarnation = self.table.probed_incarnation(id.index);
+        let held = Held { incarnation, state: State::Suspect };
         if self.table.apply(id, held) {
             self.show(id, now);
         }
@@ -271,7 +282,7 @@ impl Node {
     /// incarnation has failed.
     pub(super) fn conclude_suspicion(&mut self, id: Id, incarnation: Incarnation, now: Instant) {
         let suspect = Held { incarnation, state: State::Suspect };
-        if self.table.exactly(&id).is_some_and(|entry| entry.held == Some(suspect)) {
+        if self.table.exactly(&id).is_some_and(|entry| entry.held() == Some(suspect)) {
             self.apply(id, Held { incarnation, state: State::Down }, None, true, now);
         }
     }
@@ -279,9 +290,6 @@ impl Node {
     /// Keeps at most max(256, live) tombstones.
     fn bury_within_bounds(&mut self, now: Instant) {
         let allowed = self.live().max(MIN_TOMBSTONES);
-        if self.table.not_up() <= allowed {
-            return;
-        }
         // What is not held while we learn the view of another side may come up at any moment.
         let loading = now < self.loading_until;
         let departed = if loading { self.table.gone() } else { self.table.departed() };
@@ -294,11 +302,13 @@ impl Node {
 
     /// Forgets a member that is Down or Left, everywhere.
     fn forget(&mut self, id: &Id) {
-        let result = self.engine.handle_timer(foca::Timer::RemoveDown(*id), &mut self.effects);
+        let (forget, directory) = (foca::Timer::RemoveDown(*id), self.table.entries_mut());
+        let result = self.engine.handle_timer(forget, directory, &mut self.effects);
         self.count_swim(result);
-        self.table.remove(id.index);
-        self.engine.directory(|directory| directory.clear(id.index));
-        self.windows.forget(NameHash::from_words(id.hash));
+        if let Some(hash) = self.table.at(id.index).map(Entry::hash) {
+            self.table.remove(id.index);
+            self.windows.forget(hash);
+        }
     }
 
     /// Asks a random member for its view, often while that brings something new.
@@ -307,7 +317,8 @@ impl Node {
         self.announce_wait =
             if grew { FIRST_ANNOUNCE } else { (self.announce_wait * 2).min(LAST_ANNOUNCE) };
         if let Some(id) = self.random_member(|entry| entry.is_up()) {
-            let result = self.engine.announce(id, &mut self.effects);
+            let directory = self.table.entries_mut();
+            let result = self.engine.announce(id, directory, &mut self.effects);
             self.count_swim(result);
         }
         let wait = self.jittered(self.announce_wait);
@@ -323,7 +334,7 @@ impl Node {
 
     pub(super) fn random_member(&mut self, wanted: impl Fn(&Entry) -> bool) -> Option<Id> {
         use rand::seq::IteratorRandom;
-        self.table.iter().filter(|entry| wanted(entry)).map(|entry| entry.id).choose(&mut self.rng)
+        self.table.iter().filter(|entry| wanted(entry)).map(Entry::id).choose(&mut self.rng)
     }
 
     /// Whether `session` is more than ten years ahead of everything that can be right.
@@ -331,27 +342,22 @@ impl Node {
         let limit = self.session.unix_millis().max(YEAR_2025_MILLIS) + TEN_YEARS_MILLIS;
         session.unix_millis() > limit
             && self.table.iter().filter(|entry| entry.is_up()).all(|entry| {
-                session.unix_millis() > entry.id.session.unix_millis() + TEN_YEARS_MILLIS
+                session.unix_millis() > entry.id().session.unix_millis() + TEN_YEARS_MILLIS
             })
     }
 
     /// Whether a member may be sent something unasked now; if so, that is remembered.
     pub(super) fn may_nudge(&mut self, id: &Id, now: Instant) -> bool {
-        let Some(entry) = self.table.at_mut(id.index) else { return false };
-        let may = entry.nudged.is_none_or(|last| now - last >= NUDGE_PERIOD);
-        if may {
-            entry.nudged = Some(now);
-        }
-        may
+        self.table.may_nudge(id.index, NUDGE_PERIOD, now)
     }
 }
 
 /// What is said of a member: by itself or by others.
 #[derive(Debug)]
-struct Claim<'a> {
-    name: &'a NodeName,
-    hash: NameHash,
-    age: (Session, Life),
-    endpoints: Endpoints,
-    held: Held,
+pub(super) struct Claim<'a> {
+    pub(super) name: &'a NodeName,
+    pub(super) hash: NameHash,
+    pub(super) age: (Session, Life),
+    pub(super) endpoints: Endpoints,
+    pub(super) held: Held,
 }

@@ -2,11 +2,12 @@
 //!
 //! One room per concern, all of them methods of [`Node`]: `inbound` judges datagrams, `outbound`
 //! seals them, `contact` knocks at addresses, for `request` (connect, ping), `seeding` and
-//! others, `admit` lets newcomers in, `dispute` settles two
-//! holders of one name, `membership` keeps table and foca in step, `shown` tells the user, `healing` mends partitions,
+//! others, `admit` lets newcomers in, `assume` takes whom its owner vouches for, `dispute` settles
+//! two holders of one name, `membership` keeps table and foca in step, `shown` tells the user, `healing` mends partitions,
 //! `farewell` leaves.
 
 mod admit;
+mod assume;
 mod contact;
 mod dispute;
 mod farewell;
@@ -30,10 +31,11 @@ use crate::envelope::{self, Sequence};
 use crate::identity::NameHash;
 use crate::limit::{SourceLimits, TokenBucket};
 use crate::replay::{RecentTags, Windows};
-use crate::swim::{DIRECTORY_SELF, Directory, Effects, Engine, Id, Incarnation, Parameters};
+use crate::roster::Run;
+use crate::swim::{Effects, Engine, Id, Incarnation, OWN_INDEX, Parameters};
 #[cfg(debug_assertions)]
 use crate::table::Held;
-use crate::table::Table;
+use crate::table::{Entries, Table};
 use crate::wire::{Introduction, Nonce, SECTION_HEADER_LEN};
 use crate::{
     Command, Config, ConfigError, Contact, Counters, Endpoints, Event, Input, Instant, KeyRing,
@@ -98,7 +100,7 @@ pub struct Node {
     sequence: Sequence,
 
     table: Table,
-    engine: Engine,
+    engine: Engine<Entries>,
     /// Counts the runs of foca: a timer of an earlier one is void.
     generation: u32,
     effects: Effects,
@@ -159,9 +161,9 @@ impl Node {
         }
         let mut rng = ChaCha8Rng::from_seed(seed);
         let hash = NameHash::of(&identity.name);
-        let mut directory = Directory::default();
-        let id = Id::new(hash, identity.session, Life::default(), DIRECTORY_SELF);
-        directory.set(id, &identity.name, &identity.endpoints);
+        let age = (identity.session, Life::default());
+        let own = Run::new(identity.name.clone(), hash, age, identity.endpoints);
+        let id = Id::new(age, OWN_INDEX);
         let parameters = parameters(&config, &identity.name, id, rng.random());
         let mut node = Self {
             keys: config.keys.clone(),
@@ -173,8 +175,8 @@ impl Node {
             incarnation: 0,
             endpoints: identity.endpoints,
             sequence: Sequence::default(),
-            table: Table::new(),
-            engine: Engine::new(&parameters, directory),
+            table: Table::new(config.roster.clone()),
+            engine: Engine::new(&parameters, own),
             generation: 0,
             effects: Effects::default(),
             resting_gossip: None,
@@ -241,7 +243,7 @@ impl Node {
         let mut held = 0;
         for member in self.engine.members() {
             let entry = self.table.exactly(member.id());
-            let ours = entry.and_then(|entry| entry.held);
+            let ours = entry.and_then(|entry| entry.held());
             let theirs = Held { incarnation: member.incarnation(), state: member.state() };
             assert_eq!(ours, Some(theirs), "{}: {:?}", self.name, member.id());
             held += 1;
@@ -251,7 +253,13 @@ impl Node {
 
     /// The next thing that the node wants done.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            // What a burst took is given back; and of many nodes in one process the next one finds this
+            // memory in the caches.
+            self.outputs = VecDeque::new();
+        }
+        output
     }
 
     /// When to hand in [`Input::Timeout`]; none once the node has stopped.
@@ -280,12 +288,12 @@ impl Node {
 
     /// All other members that have been up, by name hash: up, Down and Left.
     pub fn members(&self) -> Vec<MemberView> {
-        self.table.iter().filter_map(|entry| entry.shown.clone()).collect()
+        self.table.iter().filter_map(|entry| self.table.view(entry)).collect()
     }
 
     /// One other member, if it has been up.
     pub fn member(&self, name: &NodeName) -> Option<MemberView> {
-        self.table.find(NameHash::of(name)).and_then(|entry| entry.shown.clone())
+        self.table.find(NameHash::of(name)).and_then(|entry| self.table.view(entry))
     }
 
     /// Counters and sizes.
@@ -309,6 +317,7 @@ impl Node {
             }
             Command::SetKeys(keys) => self.keys = keys.succeeding(&self.keys),
             Command::ResolveSeeds => self.output(Output::ResolveSeeds),
+            Command::Assume(members) => self.assume(&members, now),
         }
     }
 
@@ -337,7 +346,8 @@ impl Node {
     fn fire(&mut self, timer: Timer, now: Instant) {
         match timer {
             Timer::Swim { generation, timer } if generation == self.generation => {
-                let result = self.engine.handle_timer(timer, &mut self.effects);
+                let directory = self.table.entries_mut();
+                let result = self.engine.handle_timer(timer, directory, &mut self.effects);
                 self.count_swim(result);
             }
             Timer::Swim { .. } => {}
@@ -362,7 +372,12 @@ impl Node {
     }
 
     fn own_id(&self) -> Id {
-        Id::new(self.hash, self.session, self.life, DIRECTORY_SELF)
+        Id::new((self.session, self.life), OWN_INDEX)
+    }
+
+    /// This node as foca's codec writes it.
+    fn own_run(&self) -> Run {
+        Run::new(self.name.clone(), self.hash, (self.session, self.life), self.endpoints)
     }
 
     fn output(&mut self, output: Output) {
@@ -390,9 +405,7 @@ impl Node {
         self.resting_gossip = None;
         let id = self.own_id();
         let parameters = parameters(&self.config, &self.name, id, self.rng.random());
-        let mut directory = self.engine.directory(std::mem::take);
-        directory.set(id, &self.name, &self.endpoints);
-        self.engine = Engine::new(&parameters, directory);
+        self.engine = Engine::new(&parameters, self.own_run());
         let live = self.live();
         let result = self.engine.set_live(live);
         self.count_swim(result);

@@ -8,6 +8,7 @@ use foca::Timer as SwimTimer;
 use super::{Node, Timer};
 use crate::envelope::{self, Header};
 use crate::swim::{Effects, Id, Note, log10_tenths};
+use crate::table::Entry;
 use crate::wire::{self, Body, Kind, Sender};
 use crate::{Endpoints, Instant, Output, Session};
 
@@ -41,7 +42,7 @@ impl Node {
 
     /// Sends to a member, wherever it can be reached.
     pub(super) fn send_to_member(&mut self, id: &Id, body: &Body<'_>) {
-        let Some(endpoints) = self.table.at(id.index).map(|entry| entry.endpoints) else { return };
+        let Some(endpoints) = self.table.at(id.index).map(Entry::endpoints) else { return };
         if let Some(to) = self.route(&endpoints) {
             self.send(to, id.session, body);
         }
@@ -115,9 +116,7 @@ impl Node {
             Note::ProbeStarted(id) => {
                 self.counters.probes_sent += 1;
                 self.probing = Some(id);
-                if let Some(entry) = self.table.at_mut(id.index) {
-                    entry.probed_incarnation = entry.held.map_or(0, |held| held.incarnation);
-                }
+                self.table.probe_started(&id);
             }
             Note::ProbeFailed(id) => self.probe_failed(&id, now),
         }

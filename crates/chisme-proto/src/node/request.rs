@@ -11,6 +11,7 @@ use super::inbound::Peer;
 use super::{Node, Timer};
 use crate::identity::{NameHash, canonical, is_usable};
 use crate::swim::Id;
+use crate::table::Entry;
 use crate::wire::{Ack, Body, EchoBody, Nonce, Token};
 use crate::{
     Contact, ContactReport, ContactResult, Instant, MAX_CONTACTS, NodeName, Output, RequestId,
@@ -129,7 +130,7 @@ impl Node {
     }
 
     pub(super) fn ping(&mut self, request: RequestId, name: &NodeName, now: Instant) {
-        let id = self.table.find(NameHash::of(name)).filter(|entry| entry.is_up()).map(|e| e.id);
+        let id = self.table.find(NameHash::of(name)).filter(|entry| entry.is_up()).map(Entry::id);
         match id {
             Some(id) if self.pings.len() < MAX_REQUESTS => {
                 let token = Token(self.rng.random());

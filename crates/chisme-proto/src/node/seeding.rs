@@ -46,7 +46,7 @@ impl Node {
                 let entry = self.table.find(NameHash::of(name));
                 *name == self.name || entry.is_some_and(Entry::is_up)
             }
-            None => self.table.iter().any(|e| e.is_up() && e.endpoints.contains(addr)),
+            None => self.table.iter().any(|e| e.is_up() && e.endpoints().contains(addr)),
         };
         let rests = self.own_addresses.get(&addr).is_some_and(|&until| until > now);
         !known && !rests && !self.endpoints.contains(addr)

@@ -7,29 +7,29 @@ use crate::{Event, Instant, MemberState, MemberView};
 impl Node {
     /// Tells the user of the difference between what it was shown of a member and what holds now.
     pub(super) fn show(&mut self, id: &Id, now: Instant) {
-        let Some(entry) = self.table.at_mut(id.index) else { return };
-        let state = match entry.held {
+        let Some(entry) = self.table.at(id.index) else { return };
+        let state = match entry.held() {
             Some(held) => held.member_state(),
-            None if entry.carried_until.is_some() => return,
+            None if entry.is_carried() => return,
             None => MemberState::Down,
         };
-        let shown = entry.shown.take();
+        let shown = self.table.view(entry);
         let was_up = shown.as_ref().is_some_and(|view| view.state.is_up());
-        let same_run = shown.as_ref().is_some_and(|view| view.session == entry.id.session);
+        let same_run = shown.as_ref().is_some_and(|view| view.session == entry.id().session);
         let since = match &shown {
             Some(view) if same_run && was_up == state.is_up() => view.since,
             _ => now,
         };
         let view = MemberView {
-            name: entry.name.clone(),
+            name: entry.name().clone(),
             state,
-            session: entry.id.session,
-            endpoints: entry.endpoints,
+            session: entry.id().session,
+            endpoints: entry.endpoints(),
             since,
         };
         // What was never up is nobody's news.
         if shown.is_some() || state.is_up() {
-            entry.shown = Some(view.clone());
+            self.table.set_shown(id.index, state, since);
         }
         for event in view_events(shown, view, same_run) {
             self.counters.suspicions += u64::from(matches!(event, Event::Suspect(_)));

@@ -9,9 +9,10 @@ use foca::{Foca, Header, Member, NoCustomBroadcast, Notification, State, Timer};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-use super::id::{Directory, HashBytes, Id};
+use super::id::{Directory, Id, OWN_INDEX};
 use super::packet::{self, Incarnation};
 use crate::Detector;
+use crate::roster::Run;
 use crate::wire::Malformed;
 
 /// What a foca is made of.
@@ -24,10 +25,10 @@ pub(crate) struct Parameters {
     pub(crate) seed: [u8; 32],
 }
 
-/// foca with its codec; generation tells its timers from those of the one before it.
-pub(crate) struct Engine {
-    foca: Foca<Id, Codec, ChaCha8Rng, NoCustomBroadcast>,
-    shared: Arc<Mutex<Shared>>,
+/// foca with its codec. Who the members are is lent to it for each call: nothing is held twice.
+pub(crate) struct Engine<D> {
+    foca: Lent<D>,
+    shared: Arc<Mutex<Shared<D>>>,
     config: foca::Config,
     max_transmissions: NonZeroU8,
 }
@@ -54,31 +55,42 @@ pub(crate) enum Note {
 }
 
 /// What the codec needs besides its arguments.
-#[derive(Default)]
-struct Shared {
-    own: HashBytes,
-    directory: Directory,
+struct Shared<D> {
+    own: Run,
+    /// Empty between two calls.
+    directory: D,
     /// The header of the packet that is being handled: it was read before, by the filter.
     inbound: Option<Header<Id>>,
     scratch: Vec<u8>,
 }
 
-struct Codec(Arc<Mutex<Shared>>);
+struct Codec<D>(Arc<Mutex<Shared<D>>>);
 
-impl Engine {
-    /// A foca that knows nobody. `directory` is taken over from the one before it.
-    pub(crate) fn new(parameters: &Parameters, directory: Directory) -> Self {
+type Lent<D> = Foca<Id, Codec<D>, ChaCha8Rng, NoCustomBroadcast>;
+
+impl<D: Directory> Engine<D> {
+    /// A foca that knows nobody but this node, which is `own`.
+    pub(crate) fn new(parameters: &Parameters, own: Run) -> Self {
         let config = foca_config(parameters);
         let max_transmissions = config.max_transmissions;
-        let own = parameters.id.hash;
-        let shared = Arc::new(Mutex::new(Shared { own, directory, ..Shared::default() }));
+        let shared = Shared { own, directory: D::default(), inbound: None, scratch: Vec::new() };
+        let shared = Arc::new(Mutex::new(shared));
         let rng = ChaCha8Rng::from_seed(parameters.seed);
         let foca = Foca::new(parameters.id, config.clone(), rng, Codec(Arc::clone(&shared)));
         Self { foca, shared, config, max_transmissions }
     }
 
-    pub(crate) fn directory<T>(&self, look: impl FnOnce(&mut Directory) -> T) -> T {
-        look(&mut lock(&self.shared).directory)
+    /// Says where this node can be reached from now on.
+    pub(crate) fn set_own(&self, own: Run) {
+        lock(&self.shared).own = own;
+    }
+
+    /// Calls foca while its codec can look members up.
+    fn lend<T>(&mut self, directory: &mut D, call: impl FnOnce(&mut Lent<D>) -> T) -> T {
+        lock(&self.shared).directory = std::mem::take(directory);
+        let result = call(&mut self.foca);
+        *directory = std::mem::take(&mut lock(&self.shared).directory);
+        result
     }
 
     /// A rumour is sent to 4·⌈log10(n + 1)⌉ members before it is dropped (SWIM paper, §4.1, with
@@ -97,42 +109,59 @@ impl Engine {
     pub(crate) fn handle_packet(
         &mut self,
         header: Header<Id>,
+        directory: &mut D,
         effects: &mut Effects,
     ) -> Result<(), foca::Error> {
         lock(&self.shared).inbound = Some(header);
         // The one byte stands for the header that `decode_header` finds in `inbound`.
-        self.foca.handle_data(&[0], effects)
+        self.lend(directory, |foca| foca.handle_data(&[0], effects))
     }
 
     pub(crate) fn apply(
         &mut self,
         update: Member<Id>,
         broadcast: bool,
+        directory: &mut D,
         effects: &mut Effects,
     ) -> Result<(), foca::Error> {
-        self.foca.apply_many(std::iter::once(update), broadcast, effects)
+        let update = std::iter::once(update);
+        self.lend(directory, |foca| foca.apply_many(update, broadcast, effects))
     }
 
     pub(crate) fn handle_timer(
         &mut self,
         timer: Timer<Id>,
+        directory: &mut D,
         effects: &mut Effects,
     ) -> Result<(), foca::Error> {
-        self.foca.handle_timer(timer, effects)
+        self.lend(directory, |foca| foca.handle_timer(timer, effects))
     }
 
     /// Asks `dst` for a Feed: the members that it holds up, as far as they fit.
-    pub(crate) fn announce(&mut self, dst: Id, effects: &mut Effects) -> Result<(), foca::Error> {
-        self.foca.announce(dst, effects)
+    pub(crate) fn announce(
+        &mut self,
+        dst: Id,
+        directory: &mut D,
+        effects: &mut Effects,
+    ) -> Result<(), foca::Error> {
+        self.lend(directory, |foca| foca.announce(dst, effects))
     }
 
-    pub(crate) fn leave(&mut self, effects: &mut Effects) -> Result<(), foca::Error> {
-        self.foca.leave_cluster(effects)
+    pub(crate) fn leave(
+        &mut self,
+        directory: &mut D,
+        effects: &mut Effects,
+    ) -> Result<(), foca::Error> {
+        self.lend(directory, |foca| foca.leave_cluster(effects))
     }
 
     /// Sends waiting rumours, and who we are, to a few members at once.
-    pub(crate) fn gossip(&mut self, effects: &mut Effects) -> Result<(), foca::Error> {
-        self.foca.gossip(effects)
+    pub(crate) fn gossip(
+        &mut self,
+        directory: &mut D,
+        effects: &mut Effects,
+    ) -> Result<(), foca::Error> {
+        self.lend(directory, |foca| foca.gossip(effects))
     }
 
     /// Whether there is anything that gossip would carry.
@@ -166,13 +195,13 @@ impl foca::Runtime<Id> for &mut Effects {
     }
 }
 
-impl foca::Codec<Id> for Codec {
+impl<D: Directory> foca::Codec<Id> for Codec<D> {
     type Error = Malformed;
 
     fn encode_header(&mut self, header: &Header<Id>, buf: impl BufMut) -> Result<(), Malformed> {
         let shared = &mut *lock(&self.0);
         shared.scratch.clear();
-        packet::encode_header(header, &mut shared.scratch);
+        packet::encode_header(header, &shared.directory, &mut shared.scratch)?;
         put_whole(&shared.scratch, buf)
     }
 
@@ -184,8 +213,11 @@ impl foca::Codec<Id> for Codec {
     fn encode_member(&mut self, member: &Member<Id>, buf: impl BufMut) -> Result<(), Malformed> {
         let shared = &mut *lock(&self.0);
         shared.scratch.clear();
-        let is_self = member.id().hash == shared.own;
-        packet::encode_member(member, is_self, &shared.directory, &mut shared.scratch)?;
+        let index = member.id().index;
+        let is_self = index == OWN_INDEX;
+        let run = if is_self { Some(&shared.own) } else { shared.directory.run(index) };
+        let encoded = &run.ok_or(Malformed)?.encoded;
+        packet::encode_member(member, encoded, is_self, &mut shared.scratch);
         put_whole(&shared.scratch, buf)
     }
 
@@ -204,7 +236,7 @@ fn put_whole(bytes: &[u8], mut buf: impl BufMut) -> Result<(), Malformed> {
     Ok(())
 }
 
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+fn lock<D>(shared: &Mutex<Shared<D>>) -> MutexGuard<'_, Shared<D>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,49 +1,64 @@
 //! Golden vectors of SWIM packets: every message, an update, and a whole packet as foca makes it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use foca::{Header, Member, Message as Foca, State};
 
 use super::engine::{Effects, Engine, Parameters};
-use super::id::{DIRECTORY_SELF, Directory, Id, Index};
+use super::id::{Directory, Id, Index, OWN_INDEX};
 use super::packet::{LEFT, Message, Packet, PeerRef, encode_header, encode_updates};
 use crate::identity::NameHash;
+use crate::roster::Run;
 use crate::wire::golden::{addr, check, hex, name};
 use crate::{Detector, Endpoints, Life, Session};
 
 const FIXTURE: &str = include_str!("golden.txt");
 const SESSION: u64 = 0x0102_0304_0506_0708;
 
-fn id(text: &str, session: u64, life: u16, index: u32) -> Id {
-    Id::new(NameHash::of(&name(text)), Session::from_u64(session), Life(life), Index(index))
+type Runs = BTreeMap<Index, Run>;
+
+fn id(session: u64, life: u16, index: Index) -> Id {
+    Id::new((Session::from_u64(session), Life(life)), index)
+}
+
+fn run(id: Id, text: &str, endpoints: Endpoints) -> (Index, Run) {
+    (id.index, Run::new(name(text), NameHash::of(&name(text)), id.age(), endpoints))
 }
 
 /// This node is `n1@host`; `n2` is known at an IPv4 address, `n3` at both families.
-fn directory() -> Directory {
-    let mut directory = Directory::default();
+fn directory() -> Runs {
     let mut both = Endpoints::one(addr("10.0.0.3:4747"));
     both.set("[2001:db8::3]:4747".parse::<SocketAddr>().expect("an address"));
-    directory.set(own(), &name("n1@host"), &Endpoints::one(addr("10.0.0.1:4747")));
-    directory.set(n2(), &name("n2@host"), &Endpoints::one(addr("10.0.0.2:4747")));
-    directory.set(n3(), &name("n3@host"), &both);
-    directory
+    Runs::from([
+        run(n2(), "n2@host", Endpoints::one(addr("10.0.0.2:4747"))),
+        run(n3(), "n3@host", both),
+    ])
+}
+
+fn own_run() -> Run {
+    run(own(), "n1@host", Endpoints::one(addr("10.0.0.1:4747"))).1
+}
+
+fn hash(id: Id) -> NameHash {
+    directory().run(id.index).expect("known").hash
 }
 
 fn own() -> Id {
-    id("n1@host", SESSION, 0, DIRECTORY_SELF.0)
+    id(SESSION, 0, OWN_INDEX)
 }
 
 fn n2() -> Id {
-    id("n2@host", SESSION + 1, 1, 1)
+    id(SESSION + 1, 1, Index::first(1))
 }
 
 fn n3() -> Id {
-    id("n3@host", SESSION + 2, 300, 2)
+    id(SESSION + 2, 300, Index::first(2))
 }
 
 #[test]
 fn every_message() {
-    let about = PeerRef { hash: n3().hash, session: n3().session, life: n3().life };
+    let about = PeerRef { hash: hash(n3()), session: n3().session, life: n3().life };
     let rows = [
         ("ping", Foca::Ping(9), Message::Ping(9)),
         ("ack", Foca::Ack(250), Message::Ack(250)),
@@ -70,7 +85,7 @@ fn every_message() {
     for (name, message, expected) in rows {
         let header = Header { src: own(), src_incarnation: 300, dst: n2(), message };
         let mut bytes = Vec::new();
-        encode_header(&header, &mut bytes);
+        encode_header(&header, &directory(), &mut bytes).expect("all are known");
         check(FIXTURE, name, &hex(&bytes));
         let packet = Packet::parse(&bytes).expect("well formed");
         assert_eq!((packet.src_incarnation, packet.dst_life), (300, n2().life));
@@ -96,7 +111,7 @@ fn updates() {
     });
     let sent = members.iter().map(|member| {
         let id = member.id();
-        let id = (NameHash::from_words(id.hash), id.session, id.life);
+        let id = (hash(*id), id.session, id.life);
         (id, member.incarnation(), member.state())
     });
     assert_eq!(read.collect::<Vec<_>>(), sent.collect::<Vec<_>>());
@@ -117,16 +132,19 @@ fn updates() {
 fn what_foca_writes_is_framed_as_written_down() {
     let parameters =
         Parameters { id: own(), detector: Detector::default(), max_packet: 1_000, seed: [7; 32] };
-    let mut engine = Engine::new(&parameters, directory());
+    let mut engine = Engine::new(&parameters, own_run());
+    let mut directory = directory();
     let mut effects = Effects::default();
     let mut apply = |id| {
-        engine.apply(Member::new(id, 0, State::Alive), true, &mut effects).expect("taken over");
+        engine
+            .apply(Member::new(id, 0, State::Alive), true, &mut directory, &mut effects)
+            .expect("taken over");
     };
     apply(n2());
     apply(n3());
     let mut effects = Effects::default();
     let ping = Header { src: n2(), src_incarnation: 4, dst: own(), message: Foca::Ping(9) };
-    engine.handle_packet(ping, &mut effects).expect("handled");
+    engine.handle_packet(ping, &mut directory, &mut effects).expect("handled");
     let [(to, bytes)] = &effects.sends[..] else { panic!("one Ack: {effects:?}") };
     assert_eq!(*to, n2());
     check(FIXTURE, "ack, with what foca piggybacks", &hex(bytes));
@@ -139,10 +157,13 @@ fn what_foca_writes_is_framed_as_written_down() {
 fn a_node_that_leaves_says_so_by_the_last_incarnation() {
     let parameters =
         Parameters { id: own(), detector: Detector::default(), max_packet: 1_000, seed: [7; 32] };
-    let mut engine = Engine::new(&parameters, directory());
+    let mut engine = Engine::new(&parameters, own_run());
+    let mut directory = directory();
     let mut effects = Effects::default();
-    engine.apply(Member::new(n2(), 0, State::Alive), false, &mut effects).expect("taken over");
-    engine.leave(&mut effects).expect("left");
+    engine
+        .apply(Member::new(n2(), 0, State::Alive), false, &mut directory, &mut effects)
+        .expect("taken over");
+    engine.leave(&mut directory, &mut effects).expect("left");
     let (_, bytes) = effects.sends.last().expect("somebody is told");
     check(FIXTURE, "goodbye", &hex(bytes));
     let packet = Packet::parse(bytes).expect("well formed");

@@ -1,38 +1,51 @@
-//! What foca stores per member, and the directory that knows the rest.
+//! What foca stores per member, and where it finds the rest.
 
-use std::sync::Arc;
+use crate::roster::Run;
+use crate::{Life, Session};
 
-use crate::identity::NameHash;
-use crate::wire::encode;
-use crate::{Endpoints, Life, NodeName, Session};
-
-/// A member as foca sees it: 32 bytes, `Copy`. Equality leaves the index out.
-#[derive(Clone, Copy, Debug)]
+/// A member as foca sees it: 16 bytes, `Copy`. The place in our table stands for the name, so that
+/// comparing names is comparing numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Id {
-    pub(crate) hash: HashBytes,
     pub(crate) session: Session,
-    pub(crate) life: Life,
     pub(crate) index: Index,
+    pub(crate) life: Life,
 }
 
-/// The place of a member in the directory and in our table.
+/// The place of a member in our table, and how often it was given to another: a name keeps it until
+/// it is forgotten, and what still speaks of a forgotten name does not mean its successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Index(pub(crate) u32);
+pub(crate) struct Index(u32);
 
 /// The index of this node itself.
-pub(crate) const DIRECTORY_SELF: Index = Index(0);
+pub(crate) const OWN_INDEX: Index = Index(0);
 
-/// The bytes of a name hash: a `u128` would align the whole identity to 16 bytes, and cost 48.
-pub(crate) type HashBytes = [u64; 2];
+/// The bits of an index that are its place.
+const PLACE_BITS: u32 = 24;
 
-const _: () = assert!(size_of::<Id>() <= 32, "foca copies and scans identities all the time");
+const _: () =
+    assert!(size_of::<foca::Member<Id>>() <= 20, "foca copies and scans its members all the time");
+
+impl Index {
+    /// A place that nobody had before.
+    pub(crate) const fn first(place: u32) -> Self {
+        assert!(place < 1 << PLACE_BITS, "members are bounded far below that");
+        Self(place)
+    }
+
+    /// The same place for the next name.
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1 << PLACE_BITS))
+    }
+
+    pub(crate) const fn place(self) -> usize {
+        (self.0 & ((1 << PLACE_BITS) - 1)) as usize
+    }
+}
 
 impl Id {
-    pub(crate) fn new(hash: NameHash, session: Session, life: Life, index: Index) -> Self {
-        let bytes = hash.to_bytes();
-        let (high, low) = bytes.split_at(8);
-        let word = |half: &[u8]| u64::from_be_bytes(half.try_into().expect("half of 16 bytes"));
-        Self { hash: [word(high), word(low)], session, life, index }
+    pub(crate) const fn new((session, life): (Session, Life), index: Index) -> Self {
+        Self { session, index, life }
     }
 
     /// What newer is measured by: the session, then the life.
@@ -41,24 +54,16 @@ impl Id {
     }
 }
 
-impl PartialEq for Id {
-    fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.age() == other.age()
-    }
-}
-
-impl Eq for Id {}
-
 impl foca::Identity for Id {
-    type Addr = HashBytes;
+    type Addr = Index;
 
     /// Never: this node raises its life itself, by a rebuilt foca.
     fn renew(&self) -> Option<Self> {
         None
     }
 
-    fn addr(&self) -> HashBytes {
-        self.hash
+    fn addr(&self) -> Index {
+        self.index
     }
 
     fn win_addr_conflict(&self, adversary: &Self) -> bool {
@@ -66,33 +71,15 @@ impl foca::Identity for Id {
     }
 }
 
-/// Names and endpoints by index, encoded once as they stand in an update.
-#[derive(Debug, Default)]
-pub(crate) struct Directory(Vec<Option<(HashBytes, Arc<[u8]>)>>);
+/// Who stands at which index: lent to the codec while foca works.
+pub(crate) trait Directory: Default {
+    /// The member at `index`, unless the place went to another.
+    fn run(&self, index: Index) -> Option<&Run>;
+}
 
-impl Directory {
-    /// Sets who stands at `id.index`.
-    pub(crate) fn set(&mut self, id: Id, name: &NodeName, endpoints: &Endpoints) {
-        let mut bytes = Vec::new();
-        encode(name, &mut bytes);
-        encode(endpoints, &mut bytes);
-        let index = id.index.0 as usize;
-        if self.0.len() <= index {
-            self.0.resize(index + 1, None);
-        }
-        self.0[index] = Some((id.hash, bytes.into()));
-    }
-
-    /// Forgets who stands at `index`.
-    pub(crate) fn clear(&mut self, index: Index) {
-        if let Some(slot) = self.0.get_mut(index.0 as usize) {
-            *slot = None;
-        }
-    }
-
-    /// Name and endpoints of `id` as they stand in an update, unless the place went to another.
-    pub(crate) fn encoded(&self, id: &Id) -> Option<&[u8]> {
-        let (hash, bytes) = self.0.get(id.index.0 as usize)?.as_ref()?;
-        (*hash == id.hash).then_some(bytes)
+#[cfg(any(test, feature = "internals"))]
+impl Directory for std::collections::BTreeMap<Index, Run> {
+    fn run(&self, index: Index) -> Option<&Run> {
+        self.get(&index)
     }
 }

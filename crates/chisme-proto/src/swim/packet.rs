@@ -3,7 +3,8 @@
 use bytes::{Buf, BufMut};
 use foca::{Header, Member, ProbeNumber, State};
 
-use super::id::{Directory, HashBytes, Id};
+use super::id::{Directory, Id};
+use crate::identity::NameHash;
 use crate::wire::{Malformed, Update, decode_prefix, encode};
 use crate::{Life, Session};
 
@@ -16,7 +17,7 @@ pub(crate) const LEFT: Incarnation = u16::MAX;
 /// A member named inside a message; whoever handles the message knows it, or drops the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PeerRef {
-    pub(crate) hash: HashBytes,
+    pub(crate) hash: NameHash,
     pub(crate) session: Session,
     pub(crate) life: Life,
 }
@@ -71,7 +72,7 @@ impl Packet {
     }
 }
 
-fn take<T: bincode::Decode<()>>(bytes: &mut &[u8]) -> Result<T, Malformed> {
+fn take<'a, T: bincode::BorrowDecode<'a, ()>>(bytes: &mut &'a [u8]) -> Result<T, Malformed> {
     let (value, used) = decode_prefix(bytes)?;
     *bytes = &bytes[used..];
     Ok(value)
@@ -88,7 +89,10 @@ fn parse_message(bytes: &mut &[u8]) -> Result<Message, Malformed> {
     };
     if let Some(message) = with_peer {
         let peer = PeerRef {
-            hash: [u64::from_be_bytes(take(bytes)?), u64::from_be_bytes(take(bytes)?)],
+            hash: NameHash::from_words([
+                u64::from_be_bytes(take(bytes)?),
+                u64::from_be_bytes(take(bytes)?),
+            ]),
             session: take(bytes)?,
             life: take(bytes)?,
         };
@@ -105,24 +109,30 @@ fn parse_message(bytes: &mut &[u8]) -> Result<Message, Malformed> {
     })
 }
 
-/// Writes the header of a packet that foca sends.
-pub(crate) fn encode_header(header: &Header<Id>, out: &mut Vec<u8>) {
+/// Writes the header of a packet that foca sends. A member that it names must be in the directory.
+pub(crate) fn encode_header(
+    header: &Header<Id>,
+    directory: &impl Directory,
+    out: &mut Vec<u8>,
+) -> Result<(), Malformed> {
     use foca::Message as Foca;
     encode(&header.src_incarnation, out);
     encode(&header.dst.life, out);
     let mut with_peer = |tag: u8, id: &Id, probe: ProbeNumber| {
+        let [high, low] = directory.run(id.index).ok_or(Malformed)?.hash.words();
         out.push(tag);
-        out.put_u64(id.hash[0]);
-        out.put_u64(id.hash[1]);
+        out.put_u64(high);
+        out.put_u64(low);
         encode(&id.session, out);
         encode(&id.life, out);
         encode(&probe, out);
+        Ok(())
     };
     match &header.message {
-        Foca::PingReq { target, probe_number } => with_peer(2, target, *probe_number),
-        Foca::IndirectPing { origin, probe_number } => with_peer(3, origin, *probe_number),
-        Foca::IndirectAck { target, probe_number } => with_peer(4, target, *probe_number),
-        Foca::ForwardedAck { origin, probe_number } => with_peer(5, origin, *probe_number),
+        Foca::PingReq { target, probe_number } => with_peer(2, target, *probe_number)?,
+        Foca::IndirectPing { origin, probe_number } => with_peer(3, origin, *probe_number)?,
+        Foca::IndirectAck { target, probe_number } => with_peer(4, target, *probe_number)?,
+        Foca::ForwardedAck { origin, probe_number } => with_peer(5, origin, *probe_number)?,
         Foca::Ping(probe) => out.extend_from_slice(&[0, *probe]),
         Foca::Ack(probe) => out.extend_from_slice(&[1, *probe]),
         Foca::Announce => out.push(6),
@@ -130,32 +140,28 @@ pub(crate) fn encode_header(header: &Header<Id>, out: &mut Vec<u8>) {
         // We have no custom broadcasts, and TurnUndead is switched off.
         Foca::Gossip | Foca::Broadcast | Foca::TurnUndead => out.push(8),
     }
+    Ok(())
 }
 
-/// Writes one update; nothing if the directory does not know the member any more.
-pub(crate) fn encode_member(
-    member: &Member<Id>,
-    is_self: bool,
-    directory: &Directory,
-    out: &mut Vec<u8>,
-) -> Result<(), Malformed> {
+/// Writes one update about a member, whose name and endpoints are `encoded`.
+pub(crate) fn encode_member(member: &Member<Id>, encoded: &[u8], is_self: bool, out: &mut Vec<u8>) {
     let id = member.id();
-    out.extend_from_slice(directory.encoded(id).ok_or(Malformed)?);
+    out.extend_from_slice(encoded);
     encode(&id.session, out);
     encode(&id.life, out);
     let down = member.state() == State::Down;
     // What a node says of its own end is a farewell.
     encode(&if is_self && down { LEFT } else { member.incarnation() }, out);
     out.push(state_to_wire(member.state()));
-    Ok(())
 }
 
-/// A packet that carries updates and asks for nothing.
+/// A packet that carries updates and asks for nothing; those about members that the directory does
+/// not know any more are left out.
 pub(crate) fn encode_updates(
     src_incarnation: Incarnation,
     dst_life: Life,
     updates: &[Member<Id>],
-    directory: &Directory,
+    directory: &impl Directory,
 ) -> Vec<u8> {
     let mut out = Vec::new();
     encode(&src_incarnation, &mut out);
@@ -165,10 +171,9 @@ pub(crate) fn encode_updates(
     out.put_u16(0);
     let mut count: u16 = 0;
     for member in updates {
-        let end = out.len();
-        match encode_member(member, false, directory, &mut out) {
-            Ok(()) => count += 1,
-            Err(Malformed) => out.truncate(end),
+        if let Some(run) = directory.run(member.id().index) {
+            encode_member(member, &run.encoded, false, &mut out);
+            count += 1;
         }
     }
     out[count_at..count_at + 2].copy_from_slice(&count.to_be_bytes());

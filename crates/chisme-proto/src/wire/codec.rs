@@ -3,7 +3,7 @@
 //! bincode 2.0.1 is its last release; `wincode` reads and writes the same bytes and is the way out.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
-use bincode::de::{BorrowDecoder, Decode, Decoder};
+use bincode::de::{BorrowDecode, BorrowDecoder, Decode, Decoder};
 use bincode::enc::{Encode, Encoder};
 use bincode::error::{DecodeError, EncodeError};
 
@@ -25,14 +25,16 @@ pub(crate) fn encode<T: Encode>(value: &T, out: &mut Vec<u8>) {
 }
 
 /// Decodes a value that must fill `bytes` to the end.
-pub(crate) fn decode_all<T: Decode<()>>(bytes: &[u8]) -> Result<T, Malformed> {
+pub(crate) fn decode_all<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, Malformed> {
     let (value, used) = decode_prefix(bytes)?;
     if used == bytes.len() { Ok(value) } else { Err(Malformed) }
 }
 
 /// Decodes a value from the start of `bytes` and says how many it took.
-pub(crate) fn decode_prefix<T: Decode<()>>(bytes: &[u8]) -> Result<(T, usize), Malformed> {
-    bincode::decode_from_slice(bytes, CONFIG).map_err(|_| Malformed)
+pub(crate) fn decode_prefix<'a, T: BorrowDecode<'a, ()>>(
+    bytes: &'a [u8],
+) -> Result<(T, usize), Malformed> {
+    bincode::borrow_decode_from_slice(bytes, CONFIG).map_err(|_| Malformed)
 }
 
 impl Encode for NodeName {
@@ -44,6 +46,15 @@ impl Encode for NodeName {
 impl<C> Decode<C> for NodeName {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
         Self::parse(&String::decode(decoder)?).map_err(|_| DecodeError::Other("not a name"))
+    }
+}
+
+/// From the datagram as it lies there: a name is copied once.
+impl<'de, C> BorrowDecode<'de, C> for NodeName {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(
+        decoder: &mut D,
+    ) -> Result<Self, DecodeError> {
+        Self::parse(<&str>::borrow_decode(decoder)?).map_err(|_| DecodeError::Other("not a name"))
     }
 }
 
@@ -110,4 +121,4 @@ macro_rules! borrow_decode {
     )+};
 }
 
-borrow_decode!(NodeName, Endpoints, VersionRange, Session, Life);
+borrow_decode!(Endpoints, VersionRange, Session, Life);

@@ -3,6 +3,7 @@
 //! It knows machines by number, and of a datagram only its length. Rules come and go; each acts by
 //! itself on what the ones before it let through, and of latencies the newest counts.
 
+mod counts;
 mod draw;
 mod nodes;
 mod rule;
@@ -16,6 +17,7 @@ use chisme_proto::Instant;
 use crate::scenario::{Burst, Latency};
 use crate::{micros, millis};
 
+use counts::Counts;
 use draw::Draw;
 pub(crate) use draw::{Stream, mix};
 pub(crate) use nodes::NodeSet;
@@ -70,7 +72,7 @@ pub struct Network {
     rules: Vec<Rule>,
     last_rule: u32,
     /// How many datagrams each machine has sent to each.
-    sent: Vec<Vec<u32>>,
+    sent: Counts,
     /// Likewise for what came from nobody, or went to nobody.
     strayed: BTreeMap<(usize, usize), u32>,
     /// Of links with bursts: whether they are bad now, and until when they stay so.
@@ -149,7 +151,7 @@ impl Network {
             seed,
             rules: Vec::new(),
             last_rule: 0,
-            sent: Vec::new(),
+            sent: Counts::new(),
             strayed: BTreeMap::new(),
             weather: BTreeMap::new(),
             busy_until: BTreeMap::new(),
@@ -355,14 +357,7 @@ impl Network {
         let counter = if from == NOBODY || to == NOBODY {
             self.strayed.entry((from, to)).or_insert(0)
         } else {
-            if self.sent.len() <= from {
-                self.sent.resize(from + 1, Vec::new());
-            }
-            let counters = &mut self.sent[from];
-            if counters.len() <= to {
-                counters.resize(to + 1, 0);
-            }
-            &mut counters[to]
+            self.sent.of(from, to)
         };
         *counter = counter.wrapping_add(1);
         let number = |node: usize| u32::try_from(node).expect("machines are numbered from zero");

@@ -1,0 +1,126 @@
+//! Places in the order of name hashes: 8 bytes for each, and found in a step or two.
+//!
+//! It knows no members: whoever owns the places says which hash belongs to one.
+
+use crate::identity::NameHash;
+
+/// Places, sorted by the hashes of what stands there.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    /// The first 32 bits of each hash, beside each other: a search seldom looks at anything else.
+    heads: Vec<u32>,
+    places: Vec<u32>,
+}
+
+impl Order {
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// All places, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+        self.places.iter().copied()
+    }
+
+    /// The place of `hash`. `of` gives the hash of a place that is in here.
+    pub(crate) fn find(&self, hash: NameHash, of: impl Fn(u32) -> NameHash) -> Option<u32> {
+        let at = self.position(hash, &of);
+        let place = *self.places.get(at)?;
+        (self.heads[at] == hash.head() && of(place) == hash).then_some(place)
+    }
+
+    /// Takes in a place whose hash is not in here yet.
+    pub(crate) fn insert(&mut self, hash: NameHash, place: u32, of: impl Fn(u32) -> NameHash) {
+        let at = self.position(hash, &of);
+        make_room(&mut self.heads);
+        make_room(&mut self.places);
+        self.heads.insert(at, hash.head());
+        self.places.insert(at, place);
+    }
+
+    /// Removes the place of `hash`.
+    pub(crate) fn remove(&mut self, hash: NameHash, of: impl Fn(u32) -> NameHash) -> Option<u32> {
+        let at = self.position(hash, &of);
+        let place = *self.places.get(at)?;
+        if self.heads[at] != hash.head() || of(place) != hash {
+            return None;
+        }
+        self.heads.remove(at);
+        Some(self.places.remove(at))
+    }
+
+    /// The first position whose hash is not below `hash`.
+    fn position(&self, hash: NameHash, of: &impl Fn(u32) -> NameHash) -> usize {
+        let mut at = self.position_of_head(hash.head());
+        while self.heads.get(at) == Some(&hash.head()) && of(self.places[at]) < hash {
+            at += 1;
+        }
+        at
+    }
+
+    /// The first position whose head is not below `head`. Hashes are spread evenly, so it is near
+    /// where the head says; and if somebody chose names for their hashes, it is still found by
+    /// steps that double.
+    fn position_of_head(&self, head: u32) -> usize {
+        let len = self.heads.len();
+        let guess = ((u64::from(head) * len as u64) >> 32) as usize;
+        let (mut low, mut high) = (guess, guess);
+        let mut step = 4;
+        while low > 0 && self.heads[low - 1] >= head {
+            high = low - 1;
+            low = low.saturating_sub(step);
+            step *= 2;
+        }
+        while high < len && self.heads[high] < head {
+            low = high + 1;
+            high = (high + step).min(len);
+            step *= 2;
+        }
+        low + self.heads[low..high].partition_point(|&other| other < head)
+    }
+}
+
+/// Room for one more, without doubling what is large already.
+pub(crate) fn make_room<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 32).max(8));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::{any, prop, proptest};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_sorted_map(
+            // Few heads, so that many are equal; the rest of the hash tells them apart.
+            steps in prop::collection::vec((0_u64..6, 0_u64..8, any::<bool>()), 0..200)
+        ) {
+            let (mut order, mut model) = (Order::default(), BTreeMap::new());
+            let mut hashes = Vec::new();
+            for (head, tail, insert) in steps {
+                let hash = NameHash::from_words([head * 0x2999_9999_9999_9999, tail]);
+                if insert && !model.contains_key(&hash) {
+                    let place = u32::try_from(hashes.len()).expect("few");
+                    hashes.push(hash);
+                    model.insert(hash, place);
+                    order.insert(hash, place, |place| hashes[place as usize]);
+                } else if !insert {
+                    let removed = order.remove(hash, |place| hashes[place as usize]);
+                    assert_eq!(removed, model.remove(&hash));
+                }
+                assert!(order.iter().eq(model.values().copied()));
+                for (&hash, &place) in &model {
+                    assert_eq!(order.find(hash, |place| hashes[place as usize]), Some(place));
+                }
+                let stranger = NameHash::from_words([head, 99]);
+                assert_eq!(order.find(stranger, |place| hashes[place as usize]), None);
+            }
+        }
+    }
+}
