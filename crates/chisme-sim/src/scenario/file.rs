@@ -47,6 +47,14 @@ impl Scenario {
         let file: File = toml::from_str(text).map_err(syntax)?;
         let table: toml::Table = toml::from_str(text).map_err(syntax)?;
         let scenario = file.into_scenario(name, table)?;
+        let figures: Vec<&str> = crate::report::figure_keys().collect();
+        let known =
+            |axis: &String| scenario.grid.contains_key(axis) || figures.contains(&axis.as_str());
+        if let Some(unknown) = scenario.axes.iter().find(|axis| !known(axis)) {
+            let figures = figures.join(", ");
+            let problem = format!("{unknown:?} is no parameter of [grid], nor one of {figures}");
+            return Err(meaning("axes", problem));
+        }
         // A value of the grid that cannot work is known before anything runs.
         for point in scenario.points() {
             scenario.at(&point)?;
