@@ -19,6 +19,7 @@ mod guide;
 mod names;
 mod partition;
 mod readers;
+mod records;
 mod security;
 mod settings;
 mod sim;

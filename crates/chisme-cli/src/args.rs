@@ -25,6 +25,9 @@ const TOP_HELP: &str = "\
   nodes        The names of the other nodes
   members      The whole table: name, address, state, since when, address family
   events       Follow what happens in the cluster
+  tags         The agent's tags: set, list, unset
+  services     What all members offer; register, drain and deregister what this one does
+  instances    The running instances of one service
   ping         Round trip to a member, through the cluster protocol
   status       What the agent is doing, its seeds, and what it rejects
   refresh      Ask the seeds now
@@ -87,6 +90,48 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
         /// Print the table again whenever it changes, until Ctrl-C.
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// What the agent's node says of itself: tags that all members see.
+    #[command(after_help = "Examples:\n  chisme tags set zone=eu-1 rack=b7\n  \
+        chisme tags list\n  chisme tags unset rack")]
+    Tags {
+        #[command(subcommand)]
+        command: TagsCommand,
+    },
+    /// The services of all members, in any status; or a change of those of the agent's node.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  \
+        chisme services --json | jq -r '.[] | .service.name' | sort | uniq -c\n  \
+        chisme services register billing --port 8080 --version 2.3\n  \
+        chisme services drain billing"
+    )]
+    Services {
+        #[command(subcommand)]
+        command: Option<ServicesCommand>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// The running instances of a service: that of the agent's node first, the others in an order
+    /// that is new each time; exit status 1 if there is none.
+    #[command(after_help = "Examples:\n  chisme instances billing\n  \
+        chisme instances billing --json | jq -r '.[0].addrs[0]'\n  \
+        chisme instances billing --watch")]
+    Instances {
+        /// The service.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Print them again whenever they change, until Ctrl-C.
         #[arg(long)]
         watch: bool,
         #[command(flatten)]
@@ -168,6 +213,102 @@ pub(crate) enum Command {
     },
 }
 
+/// `chisme tags`
+#[derive(Debug, Subcommand)]
+pub(crate) enum TagsCommand {
+    /// Add tags, or change their values; the others stay.
+    #[command(after_help = "Example:\n  chisme tags set zone=eu-1 rack=b7")]
+    Set {
+        /// A key and its value.
+        #[arg(value_name = "KEY=VALUE", required = true)]
+        tags: Vec<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// The tags of the agent's node; those of others are in `chisme members --json`.
+    #[command(after_help = "Example:\n  chisme tags list --json")]
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Remove tags.
+    #[command(after_help = "Example:\n  chisme tags unset zone")]
+    Unset {
+        /// Which.
+        #[arg(value_name = "KEY", required = true)]
+        keys: Vec<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// `chisme services`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServicesCommand {
+    /// Offer a service on the agent's node, or change what is said of one.
+    #[command(after_help = "Example:\n  \
+        chisme services register billing --port 8080 --version 2.3 --meta proto=grpc")]
+    Register(RegisterArgs),
+    /// Change the status of a service: starting, running, draining or paused.
+    #[command(after_help = "Example:\n  chisme services status billing paused")]
+    Status {
+        /// The service.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// starting, running, draining or paused; only running ones are routed to.
+        #[arg(value_name = "STATUS")]
+        status: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Have nothing new come to a service: the same as status draining.
+    #[command(after_help = "Example:\n  chisme services drain billing")]
+    Drain {
+        /// The service.
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Offer a service no longer.
+    #[command(after_help = "Example:\n  chisme services deregister billing")]
+    Deregister {
+        /// The service.
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// What `chisme services register` is told.
+#[derive(Args, Debug)]
+pub(crate) struct RegisterArgs {
+    /// The service: letters, digits, _ - . and /.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Where it listens, at the node's address.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: u16,
+    /// Free text, such as 2.3.1.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) version: Option<String>,
+    /// Free text by key (repeatable).
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) meta: Vec<String>,
+    /// How often weighted selection takes it, compared with others; 0 is never.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) weight: u16,
+    /// starting, running, draining or paused.
+    #[arg(long, value_name = "STATUS", default_value = "running")]
+    pub(crate) status: String,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
 /// Which agent of this host is meant.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Which agent")]
@@ -201,11 +342,18 @@ Seeds:
   Without any --connect: the value of CLUSTER_DNS_NAME, else malla.local. `--connect none` turns
   seeding off. A name that does not resolve is asked again and again; it never stops the agent.
 
-Configuration file (TOML; every key is a flag with _ for -, unknown keys are refused):
+Configuration file (TOML; every key is a flag with _ for -, or one of the tables tags and service;
+unknown keys are refused):
   sname = \"node1\"
   cookie_file = \"/etc/chisme/cookie\"
   bind = [\"0.0.0.0:4747\", \"[::]:4747\"]
   connect = [\"_chisme._udp.example.com\"]
+  [tags]
+  zone = \"eu-1\"
+  [[service]]
+  name = \"billing\"
+  port = 8080
+  version = \"2.3\"            # and status, weight, metadata = { key = \"value\" }
 
 Signals:
   SIGTERM and Ctrl-C leave the cluster gracefully, a second one stops at once.

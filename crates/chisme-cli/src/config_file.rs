@@ -1,6 +1,7 @@
 //! The configuration file: its keys and how it is read. It knows nothing of flags or precedence, and
 //! an error never shows a line of the file, which may hold a cookie.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -13,9 +14,9 @@ use crate::usage::{UsageError, system};
 /// The longest file that is read, in bytes.
 const MAX_CONFIG_BYTES: u64 = 64 * 1024;
 
-/// Every key is a flag of `chisme agent` with `_` for `-`.
+/// Every key is a flag of `chisme agent` with `_` for `-`, or one of the tables at the end.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct ConfigFile {
     pub(crate) sname: Option<String>,
     pub(crate) name: Option<String>,
@@ -30,11 +31,27 @@ pub(crate) struct ConfigFile {
     pub(crate) events: Option<String>,
     pub(crate) log: Option<String>,
     pub(crate) runtime_dir: Option<PathBuf>,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) service: Vec<ServiceTable>,
+}
+
+/// A service that the agent offers from its start on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceTable {
+    pub(crate) name: String,
+    pub(crate) port: u16,
+    #[serde(default)]
+    pub(crate) version: String,
+    pub(crate) status: Option<String>,
+    pub(crate) weight: Option<u16>,
+    #[serde(default)]
+    pub(crate) metadata: BTreeMap<String, String>,
 }
 
 /// The keys, as they stand in the file. Only these are shown in an error: what is not a key may be a
 /// slip that put a cookie there.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 18] = [
     "sname",
     "name",
     "cluster",
@@ -48,6 +65,11 @@ const KEYS: [&str; 13] = [
     "events",
     "log",
     "runtime_dir",
+    "port",
+    "version",
+    "status",
+    "weight",
+    "metadata",
 ];
 
 /// A list, or one string that stands for a list of one.

@@ -17,6 +17,7 @@ mod lines;
 mod logs;
 mod names;
 mod output;
+mod pairs;
 mod runtime;
 mod settings;
 mod sim;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, ServicesCommand, TagsCommand};
 use crate::usage::UsageError;
 
 /// The exit status for what the user got wrong, as clap has it.
@@ -86,6 +87,18 @@ async fn ask(command: Command) -> anyhow::Result<ExitCode> {
         Command::Leave { target } => commands::leave(&target).await,
         Command::Refresh { target } => commands::refresh(&target).await,
         Command::Status { json, target } => commands::status(json, &target).await,
+        Command::Tags { command } => match command {
+            TagsCommand::Set { tags, target } => commands::tags::set(&tags, &target).await,
+            TagsCommand::List { json, target } => commands::tags::list(json, &target).await,
+            TagsCommand::Unset { keys, target } => commands::tags::unset(&keys, &target).await,
+        },
+        Command::Services { command: None, json, target } => {
+            commands::services::list(json, &target).await
+        }
+        Command::Services { command: Some(command), .. } => services(command).await,
+        Command::Instances { name, json, watch, target } => {
+            commands::services::instances(&name, json, watch, &target).await
+        }
         Command::Block { addrs, target } => commands::block(&addrs, &target).await,
         Command::Agent(_)
         | Command::Demo(_)
@@ -93,6 +106,21 @@ async fn ask(command: Command) -> anyhow::Result<ExitCode> {
         | Command::Cookie { .. }
         | Command::Completions { .. } => {
             unreachable!("run has taken these")
+        }
+    }
+}
+
+async fn services(command: ServicesCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ServicesCommand::Register(args) => commands::services::register(&args).await,
+        ServicesCommand::Status { name, status, target } => {
+            commands::services::set_status(&name, &status, &target).await
+        }
+        ServicesCommand::Drain { name, target } => {
+            commands::services::set_status(&name, "draining", &target).await
+        }
+        ServicesCommand::Deregister { name, target } => {
+            commands::services::deregister(&name, &target).await
         }
     }
 }

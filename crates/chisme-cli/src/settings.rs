@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use chisme::proto::VersionRange;
 use chisme::seed::Seed;
-use chisme::{ClusterName, NodeName};
+use chisme::{ClusterName, NodeName, Record};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
@@ -41,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) log: Option<Setting<String>>,
     pub(crate) runtime_dir: Option<PathBuf>,
     pub(crate) versions: Option<VersionRange>,
+    pub(crate) record: Record,
 }
 
 /// A value, and who asked for it.
@@ -131,6 +132,7 @@ impl Settings {
                 .path("runtime_dir", &args.runtime_dir, &file.runtime_dir)?
                 .map(|dir| dir.value),
             versions: surroundings.test_protocol.as_deref().map(versions).transpose()?,
+            record: record::record(&file, ranks.path)?,
         })
     }
 }
@@ -403,5 +405,6 @@ fn versions(text: &str) -> Result<VersionRange, UsageError> {
     }
 }
 
+mod record;
 #[cfg(test)]
 mod tests;

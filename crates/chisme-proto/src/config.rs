@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{ClusterName, Endpoints, KeyRing, Roster};
+use crate::{ClusterName, Endpoints, KeyRing, Record, RecordError, Roster};
 
 /// What is done more often than this leaves no time for anything else.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
@@ -27,6 +27,8 @@ pub struct Config {
     /// The most members that the node holds up, itself aside; tombstones have a bound of their own.
     /// Default 65,536.
     pub max_members: usize,
+    /// What the node says of itself from its start on. Default nothing.
+    pub record: Record,
     /// Where the node keeps the names and endpoints of its members together with other nodes of this
     /// process. Default none: they are its own.
     pub roster: Option<Roster>,
@@ -43,6 +45,7 @@ impl Config {
             seeds: SeedCadence::default(),
             endpoint_is_guess: false,
             max_members: 65_536,
+            record: Record::default(),
             roster: None,
         }
     }
@@ -72,6 +75,7 @@ impl Config {
         if s.alone_min.min(s.alone_max).min(s.in_company) < SHORTEST_PERIOD {
             return Err(ConfigError::SeedCadence(s.clone()));
         }
+        self.record.check()?;
         if self.versions.min > self.versions.max {
             return Err(ConfigError::Versions(self.versions));
         }
@@ -113,6 +117,9 @@ pub enum ConfigError {
         "the endpoints {0} cannot be sent to: an address and a port other than zero are needed"
     )]
     Endpoints(Endpoints),
+    /// Tags or services that others would not take.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// An empty range.
     #[error("versions: {} is above {}", .0.min, .0.max)]
     Versions(VersionRange),

@@ -126,6 +126,22 @@ counters! {
     stalls,
     /// Errors that foca reported; each is a bug or a hostile member.
     swim_errors,
+    /// Versions of its record that this node published.
+    records_published,
+    /// Versions of other members' records that were taken over.
+    records_taken,
+    /// Records and parts of records that were not: too old, of no member, not wanted or malformed.
+    records_refused,
+    /// Comparisons of what two nodes know of records.
+    record_comparisons,
+    /// Fragments of records that were asked for and sent.
+    record_fragments_sent,
+    /// Fragments of records that a rate limit kept back.
+    record_fragments_limited,
+    /// Records that were asked for in vain, or not asked for because too many were.
+    record_fetches_dropped,
+    /// Records that were not told on because too many were.
+    record_rumours_dropped,
     /// Outputs dropped because the driver did not drain them.
     outputs_dropped,
 }

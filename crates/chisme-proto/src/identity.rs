@@ -23,6 +23,10 @@ impl NameHash {
         Self(u128::from(high) << 64 | u128::from(low))
     }
 
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
     /// The first 32 bits: enough to order nearly all members.
     pub(crate) const fn head(self) -> u32 {
         (self.0 >> 96) as u32

@@ -1,10 +1,12 @@
 //! What goes into a node and what comes out of it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    Counters, Endpoints, Instant, KeyRing, NameKind, NodeName, Rejection, Session, VersionRange,
+    Counters, Endpoints, Instant, KeyRing, NameKind, NodeName, Record, RecordEdit, RecordError,
+    Rejection, Session, VersionRange,
 };
 
 /// One thing that happened to a node.
@@ -55,6 +57,13 @@ pub enum Command {
     SetSiblings(Vec<Sibling>),
     /// Seal with another key from now on; what sealed before is still accepted.
     SetKeys(KeyRing),
+    /// Change this node's record: [`Output::RecordEdited`].
+    EditRecord {
+        /// Returned with the answer.
+        request: RequestId,
+        /// How.
+        edit: RecordEdit,
+    },
     /// Ask for the seeds now instead of at the next moment of the cadence.
     ResolveSeeds,
     /// Take these for up, as if a member had told of them, and spread nothing. Whoever gives it
@@ -121,6 +130,13 @@ pub enum Output {
         request: RequestId,
         /// The round trip, or none if the member is unknown or three tries in 1 s went unanswered.
         rtt: Option<Duration>,
+    },
+    /// The answer to [`Command::EditRecord`]. What was taken over is told to the others soon.
+    RecordEdited {
+        /// Which one.
+        request: RequestId,
+        /// Why not; nothing has changed then.
+        result: Result<(), RecordError>,
     },
     /// The node has stopped; it sends nothing more and ignores what comes.
     Stopped(StopReason),
@@ -265,6 +281,8 @@ pub struct MemberView {
     pub endpoints: Endpoints,
     /// Since when it is up, Down or Left (Suspect does not restart it).
     pub since: Instant,
+    /// What it says of itself; nothing unless it is up.
+    pub record: Arc<Record>,
 }
 
 /// A change of the node's view, or something that an operator should see.
@@ -283,8 +301,10 @@ pub enum Event {
     Down(MemberView),
     /// A member said goodbye.
     Left(MemberView),
-    /// A member's endpoints changed while it was up.
+    /// A member's endpoints or its record changed while it was up.
     Updated(MemberView),
+    /// This node's own record changed.
+    OwnRecord(MemberView),
     /// Two live nodes hold one name. If it is ours, `ours` is true.
     NameConflict {
         /// The name.

@@ -19,7 +19,8 @@
 //! `replay`, judged by the filter in `node::membership`, and only then reaches foca (`swim`) and our
 //! own `table`. `node` is the one place where they meet: `contact` and `admit` are the two ends of
 //! the handshake, `healing` mends partitions by the rule in `heal`, `dispute` settles two holders of
-//! one name, `farewell` leaves.
+//! one name, `farewell` leaves. What members say of themselves is in `record`, and `node::records`
+//! spreads it.
 //!
 //! The wire format, with byte offsets, is [PROTOCOL.md](protocol).
 
@@ -37,6 +38,7 @@ mod limit;
 mod name;
 mod node;
 mod order;
+mod record;
 mod replay;
 mod roster;
 mod swim;
@@ -61,6 +63,10 @@ pub use keyring::{
 };
 pub use name::{ClusterName, MAX_CLUSTER_NAME_LEN, MAX_NAME_LEN, NameError, NameKind, NodeName};
 pub use node::{Identity, MAX_OUTPUTS, Node};
+pub use record::{
+    MAX_KEY_BYTES, MAX_RECORD_BYTES, MAX_SERVICE_NAME_BYTES, MAX_SERVICE_VERSION_BYTES,
+    MAX_VALUE_BYTES, Record, RecordEdit, RecordError, Service, ServiceStatus,
+};
 pub use roster::Roster;
 pub use time::Instant;
 

@@ -13,9 +13,10 @@ use foca::State;
 
 use crate::identity::NameHash;
 use crate::order::{Order, make_room};
+use crate::record::Published;
 use crate::roster::{Roster, Run};
 use crate::swim::{Directory, Id, Incarnation, Index, is_farewell};
-use crate::{Endpoints, Instant, Life, MemberState, MemberView, NodeName, Session};
+use crate::{Endpoints, Instant, Life, MemberState, MemberView, NodeName, Record, Session};
 
 pub(crate) use entry::Entry;
 
@@ -75,6 +76,8 @@ pub(crate) struct Table {
     /// Until when those that are carried are.
     carried_until: Option<Instant>,
     roster: Option<Roster>,
+    /// What members say of themselves, each in its present session.
+    records: BTreeMap<Index, Arc<Published>>,
 }
 
 /// The members by place; place 0 stays empty, it is this node's own.
@@ -189,6 +192,9 @@ impl Table {
             return false;
         }
         let (was_gone, endpoints) = (entry.is_gone(), entry.endpoints());
+        if entry.id().session != id.session {
+            self.records.remove(&id.index);
+        }
         self.set_run(id.index, id.age(), endpoints);
         self.change(id.index, |entry| entry.hold(Some(update)));
         if update.state == State::Down && !was_gone {
@@ -250,7 +256,31 @@ impl Table {
             session: run.session,
             endpoints: run.endpoints,
             since: entry.since(),
+            record: self.record_shown(entry.index(), state),
         })
+    }
+
+    /// What a member says of itself; none if it says nothing, or nothing was heard of it.
+    pub(crate) fn record(&self, index: Index) -> Option<&Arc<Published>> {
+        self.records.get(&index)
+    }
+
+    /// What the user is shown of that while a member is in `state`.
+    pub(crate) fn record_shown(&self, index: Index, state: MemberState) -> Arc<Record> {
+        let record = self.record(index).filter(|_| state.is_up());
+        record.map_or_else(Record::nothing, |published| Arc::clone(&published.record))
+    }
+
+    /// The version of that; 0 while none is known.
+    pub(crate) fn record_version(&self, index: Index) -> u64 {
+        self.record(index).map_or(0, |published| published.stamp.version)
+    }
+
+    /// Takes over what a member says of itself in its present session.
+    pub(crate) fn set_record(&mut self, index: Index, published: Published) {
+        if self.at(index).is_some() {
+            self.records.insert(index, Arc::new(published));
+        }
     }
 
     /// Notes that the user is shown a member as it is now.
@@ -328,6 +358,7 @@ impl Table {
         self.buried.remove(&index);
         self.shown.remove(&index);
         self.nudged.remove(&index);
+        self.records.remove(&index);
         self.free.push(index.next());
     }
 

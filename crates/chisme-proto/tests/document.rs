@@ -4,8 +4,16 @@
 use std::path::{Path, PathBuf};
 
 /// Where the tests are that the document names.
-const PLACES: [&str; 7] =
-    ["tests", "src", "src/wire", "src/swim", "src/node", "../chisme-sim/tests", "../../tests"];
+const PLACES: [&str; 8] = [
+    "tests",
+    "src",
+    "src/wire",
+    "src/record",
+    "src/swim",
+    "src/node",
+    "../chisme-sim/tests",
+    "../../tests",
+];
 
 #[test]
 fn every_test_that_the_protocol_names_exists() {

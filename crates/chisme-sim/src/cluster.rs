@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use chisme_proto::{Command, Contact, DEFAULT_PORT, Input, Instant, NodeName, RequestId};
+use chisme_proto::{
+    Command, Contact, DEFAULT_PORT, Input, Instant, NodeName, RecordEdit, RequestId,
+};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
@@ -207,6 +209,13 @@ impl Cluster {
         let request = self.request();
         let name: NodeName = self.hosts[self.index(member)].setup.name.clone();
         self.command(label, Command::Ping { request, name });
+        request
+    }
+
+    /// Changes what a node says of itself; the answer will stand in its record.
+    pub fn edit_record(&mut self, label: &str, edit: RecordEdit) -> RequestId {
+        let request = self.request();
+        self.command(label, Command::EditRecord { request, edit });
         request
     }
 

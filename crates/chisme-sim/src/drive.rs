@@ -245,6 +245,7 @@ impl Cluster {
             }
             Output::Connected { request, report } => record.connected.push((request, report)),
             Output::Ponged { request, rtt } => record.ponged.push((request, rtt)),
+            Output::RecordEdited { request, result } => record.edited.push((request, result)),
             Output::Stopped(reason) => {
                 record.stopped = Some((now, reason));
                 let how = match reason {

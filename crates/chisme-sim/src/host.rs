@@ -58,6 +58,8 @@ pub struct Setup {
     pub max_members: Option<usize>,
     /// Whether foca runs as it comes instead, in a cluster of so many.
     pub(crate) baseline: Option<NonZeroU32>,
+    /// What it says of itself from its start on.
+    pub record: chisme_proto::Record,
 }
 
 impl Setup {
@@ -77,6 +79,7 @@ impl Setup {
             cadence: SeedCadence::default(),
             max_members: None,
             baseline: None,
+            record: chisme_proto::Record::default(),
         }
     }
 
@@ -90,6 +93,7 @@ impl Setup {
         config.versions = self.versions;
         config.detector = self.detector.clone();
         config.seeds = self.cadence.clone();
+        config.record = self.record.clone();
         config.endpoint_is_guess = self.endpoint_is_guess;
         config.max_members = self.max_members.unwrap_or(config.max_members);
         config.roster = Some(common.roster.clone());

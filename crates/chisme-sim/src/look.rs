@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chisme_proto::{
@@ -86,6 +87,15 @@ impl Cluster {
     /// One member as another node sees it.
     pub fn member(&self, label: &str, of: &str) -> Option<MemberView> {
         self.members(label).into_iter().find(|member| crate::record::label(&member.name) == of)
+    }
+
+    /// What a node knows of the tags and services of a machine, itself included; nothing of one that
+    /// is not up.
+    pub fn known_of(&self, label: &str, of: &str) -> Arc<chisme_proto::Record> {
+        let node = &self.process(label).node;
+        let name = &self.hosts[self.index(of)].setup.name;
+        let view = if label == of { Some(node.local()) } else { node.member(name) };
+        view.map_or_else(chisme_proto::Record::nothing, |view| view.record)
     }
 
     /// Who is up in the view of a node, itself left out.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chisme_proto::{
-    ContactReport, Event, Instant, MemberView, NodeName, NodeStatus, RequestId, StopReason,
+    ContactReport, Event, Instant, MemberView, NodeName, NodeStatus, RecordError, RequestId,
+    StopReason,
 };
 
 use crate::view::View;
@@ -17,6 +18,8 @@ pub struct Record {
     pub connected: Vec<(RequestId, Vec<ContactReport>)>,
     /// Answers to `ping`.
     pub ponged: Vec<(RequestId, Option<Duration>)>,
+    /// Answers to changes of its own record of tags and services.
+    pub edited: Vec<(RequestId, Result<(), RecordError>)>,
     /// Why it stopped by itself, if it did, and when.
     pub stopped: Option<(Instant, StopReason)>,
     /// Its counters and sizes at its end.

@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use chisme_proto::{
     ClusterName, Config, ConfigError, Cookie, DEFAULT_PORT, Detector, Endpoints, Identity, KeyRing,
-    NameError, Node, NodeName, PORT_SPAN, SeedCadence, Session, Sibling, VersionRange,
+    NameError, Node, NodeName, PORT_SPAN, Record, SeedCadence, Service, Session, Sibling,
+    VersionRange,
 };
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::Instrument;
@@ -81,6 +82,7 @@ pub struct Builder {
     versions: VersionRange,
     session: Option<Session>,
     siblings: Option<watch::Receiver<Vec<Sibling>>>,
+    record: Record,
 }
 
 impl Builder {
@@ -100,6 +102,7 @@ impl Builder {
             versions: VersionRange::default(),
             session: None,
             siblings: None,
+            record: Record::default(),
         }
     }
 
@@ -146,6 +149,20 @@ impl Builder {
     /// Any other way to find first contacts.
     pub fn seed_source(mut self, source: impl SeedSource) -> Self {
         self.sources.push(Box::new(source));
+        self
+    }
+
+    /// A tag that the node has from its start on; see [`Cluster::merge_tags`]. A key that is given
+    /// twice has the last value.
+    pub fn tag(mut self, key: &str, value: &str) -> Self {
+        self.record.tags.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A service that the node offers from its start on, until it is deregistered; see
+    /// [`Cluster::register`]. A name that is given twice stands for the last one.
+    pub fn service(mut self, service: Service) -> Self {
+        self.record = self.record.with_service(service);
         self
     }
 
@@ -213,6 +230,7 @@ impl Builder {
         config.seeds = self.cadence;
         config.versions = self.versions;
         config.endpoint_is_guess = guessed;
+        config.record = self.record;
         let session = self.session.map_or_else(new_session, Ok)?;
         let identity = Identity { name: name.clone(), session, endpoints };
         let clock = Clock::start();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chisme_proto::{
     Command, Contact, ContactReport, Event as NodeEvent, Input, KeyRing, MAX_DATAGRAM, Node,
-    NodeStatus, Output, RequestId, Sibling, StopReason,
+    NodeStatus, Output, RecordEdit, RecordError, RequestId, Sibling, StopReason,
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -36,14 +36,27 @@ pub(crate) const MAX_BLOCKED: usize = 1_024;
 /// What a handle asks of the task.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Connect { contacts: Vec<Contact>, answer: oneshot::Sender<Vec<ContactReport>> },
-    Ping { name: NodeName, answer: oneshot::Sender<Option<Duration>> },
-    Status { answer: oneshot::Sender<DriverStatus> },
+    Connect {
+        contacts: Vec<Contact>,
+        answer: oneshot::Sender<Vec<ContactReport>>,
+    },
+    Ping {
+        name: NodeName,
+        answer: oneshot::Sender<Option<Duration>>,
+    },
+    Status {
+        answer: oneshot::Sender<DriverStatus>,
+    },
     Leave,
     SetKeys(KeyRing),
     SetSeeds(Arc<Seeds>),
     RefreshSeeds,
     Block(Vec<SocketAddr>),
+    /// None waits for the answer of a guard that has gone.
+    EditRecord {
+        edit: RecordEdit,
+        answer: Option<oneshot::Sender<Result<(), RecordError>>>,
+    },
 }
 
 /// What the task knows about itself.
@@ -85,6 +98,7 @@ pub(crate) struct State {
     lookup_wanted: bool,
     connects: BTreeMap<RequestId, oneshot::Sender<Vec<ContactReport>>>,
     pings: BTreeMap<RequestId, oneshot::Sender<Option<Duration>>>,
+    edits: BTreeMap<RequestId, oneshot::Sender<Result<(), RecordError>>>,
     last_request: u64,
     blocked: BTreeSet<SocketAddr>,
     dropped_blocked: u64,
@@ -195,6 +209,13 @@ impl Driver {
                         let _ = answer.send(rtt);
                     }
                 }
+                Output::RecordEdited { request, result } => {
+                    // Who reads the snapshot after the answer finds the change in it.
+                    self.publish(std::mem::take(&mut events));
+                    if let Some(answer) = self.state.edits.remove(&request) {
+                        let _ = answer.send(result);
+                    }
+                }
                 Output::Stopped(reason) => {
                     self.publish(std::mem::take(&mut events));
                     // No snapshot contains it.
@@ -263,6 +284,10 @@ impl Driver {
                 self.state.pings.insert(id, answer);
                 Command::Ping { request: id, name }
             }
+            Request::EditRecord { edit, answer } => {
+                answer.map(|answer| self.state.edits.insert(id, answer));
+                Command::EditRecord { request: id, edit }
+            }
             Request::Leave => Command::Leave,
             Request::SetKeys(keys) => Command::SetKeys(keys),
             Request::RefreshSeeds => Command::ResolveSeeds,
@@ -309,5 +334,6 @@ const fn changes_view(event: &NodeEvent) -> bool {
             | NodeEvent::Down(_)
             | NodeEvent::Left(_)
             | NodeEvent::Updated(_)
+            | NodeEvent::OwnRecord(_)
     )
 }

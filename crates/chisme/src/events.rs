@@ -30,7 +30,8 @@ pub enum Event {
     Down(Member),
     /// A member said goodbye.
     Left(Member),
-    /// A member's endpoints changed while it was up.
+    /// A member's endpoints, tags or services changed while it was up; or those of this node itself
+    /// (`is_local`).
     Updated(Member),
     /// Two live nodes hold one name. If it is that of this node, `ours` is true.
     NameConflict {

@@ -284,7 +284,11 @@ impl Cluster {
         self.request(Request::Block(addrs)).await
     }
 
-    async fn request(&self, request: Request) -> Result<(), Stopped> {
+    pub(crate) const fn wires(&self) -> &Arc<Wires> {
+        &self.wires
+    }
+
+    pub(crate) async fn request(&self, request: Request) -> Result<(), Stopped> {
         self.wires.requests.send(request).await.map_err(|_| Stopped)
     }
 }

@@ -27,7 +27,8 @@
 //! [`Builder`] checks settings, binds sockets (`socket`), guesses endpoints (`endpoint`) and starts
 //! the `driver`: one task that owns the sockets, the timers and the state machine of
 //! [`chisme_proto`]. [`Cluster`] is the handle to it; `view` and [`Events`] are what it shows.
-//! [`seed`] finds first contacts. Nothing here knows a rule of the protocol.
+//! [`seed`] finds first contacts. `record` changes what the node says of itself, `registration` undoes
+//! a part of it; `services` is what all say of their services, and [`select`] chooses among them. Nothing here knows a rule of the protocol.
 
 mod builder;
 mod driver;
@@ -35,7 +36,11 @@ mod endpoint;
 mod events;
 mod handle;
 mod log;
+mod record;
+mod registration;
 pub mod seed;
+pub mod select;
+mod services;
 mod socket;
 mod stretch;
 mod view;
@@ -44,9 +49,13 @@ pub use builder::{Builder, StartError};
 pub use chisme_proto as proto;
 pub use chisme_proto::{
     ClusterName, ContactReport, ContactResult, Cookie, CookieError, Counters, DEFAULT_PORT,
-    Detector, Endpoints, MemberState, NameError, NameKind, NodeName, NodeStatus, PORT_SPAN,
-    Refusal, Rejection, SeedCadence, Session, Sibling, StopReason, VersionRange,
+    Detector, Endpoints, MemberState, NameError, NameKind, NodeName, NodeStatus, PORT_SPAN, Record,
+    RecordEdit, RecordError, Refusal, Rejection, SeedCadence, Service, ServiceStatus, Session,
+    Sibling, StopReason, VersionRange,
 };
 pub use events::{Event, Events};
 pub use handle::{Cluster, ConnectError, ConnectReport, PingError, Status, Stopped, WaitError};
+pub use record::ChangeError;
+pub use registration::Registration;
+pub use services::{Instance, ServiceWatch, WaitForServicesError};
 pub use view::{Member, Snapshot};

@@ -24,9 +24,10 @@ pub(crate) fn event(event: &Event) {
         Event::Recovered(m) => tracing::info!(peer = %m.name, "member recovered"),
         Event::Down(m) => tracing::warn!(peer = %m.name, addr = %m.endpoints, "member down"),
         Event::Left(m) => tracing::info!(peer = %m.name, "member left"),
-        Event::Updated(m) => {
-            tracing::info!(peer = %m.name, addr = %m.endpoints, "member changed its address");
-        }
+        Event::Updated(m) => tracing::info!(
+            peer = %m.name, addr = %m.endpoints, tags = m.record.tags.len(),
+            services = m.record.services.len(), "member changed its address, tags or services"
+        ),
         Event::NameConflict { name, holder, claimant, ours } => {
             let whose = if *ours { "this node's name" } else { "a name" };
             tracing::error!(%name, %holder, %claimant, "two live nodes hold {whose}");

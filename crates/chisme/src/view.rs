@@ -1,9 +1,11 @@
 //! What a node shows of its cluster: members and snapshots.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chisme_proto::{
-    Endpoints, Event as NodeEvent, Instant, MemberState, MemberView, Node, NodeName, Session,
+    Endpoints, Event as NodeEvent, Instant, MemberState, MemberView, Node, NodeName, Record,
+    Session,
 };
 
 use crate::Event;
@@ -24,6 +26,8 @@ pub struct Member {
     pub since: SystemTime,
     /// Whether it is this node itself.
     pub is_local: bool,
+    /// Its tags and services; nothing if it is not up.
+    pub record: Arc<Record>,
 }
 
 /// A view of the cluster at one moment. It never changes; ask for a new one.
@@ -87,6 +91,7 @@ impl Clock {
             session: view.session,
             endpoints: view.endpoints,
             is_local: false,
+            record: view.record,
         }
     }
 
@@ -99,6 +104,9 @@ impl Clock {
             NodeEvent::Down(view) => Event::Down(self.member(view)),
             NodeEvent::Left(view) => Event::Left(self.member(view)),
             NodeEvent::Updated(view) => Event::Updated(self.member(view)),
+            NodeEvent::OwnRecord(view) => {
+                Event::Updated(Member { is_local: true, ..self.member(view) })
+            }
             NodeEvent::NameConflict { name, holder, claimant, ours } => {
                 Event::NameConflict { name, holder, claimant, ours }
             }

@@ -226,6 +226,12 @@ async fn start(
     for seed in &settings.seeds.value {
         builder = builder.seed(seed);
     }
+    for (key, value) in &settings.record.tags {
+        builder = builder.tag(key, value);
+    }
+    for service in settings.record.services.values() {
+        builder = builder.service(service.clone());
+    }
     if let Some(versions) = settings.versions {
         builder = builder.versions(versions);
     }

@@ -4,8 +4,9 @@
 //! lost, and an event that it had already told is then no change.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use chisme::{Endpoints, Event, Member, MemberState, NodeName, Session, Snapshot};
+use chisme::{Endpoints, Event, Member, MemberState, NodeName, Record, Session, Snapshot};
 
 /// The members that are up besides this node, as far as the reader was told.
 #[derive(Debug, Default)]
@@ -14,11 +15,12 @@ pub(crate) struct View {
 }
 
 /// What is known of a member that is up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Known {
     session: Session,
     suspect: bool,
     endpoints: Endpoints,
+    record: Arc<Record>,
 }
 
 /// One thing that changed.
@@ -44,6 +46,13 @@ impl View {
     pub(crate) fn apply(&mut self, event: &Event) -> Vec<Change> {
         match event {
             Event::Snapshot(snapshot) => self.sync(snapshot),
+            // What this node itself says is news, but it is not one of the others.
+            Event::Updated(member) if member.is_local => vec![Change {
+                event: "updated",
+                peer: member.name.clone(),
+                endpoints: member.endpoints,
+                n: self.n(),
+            }],
             Event::Up(member) | Event::Updated(member) => {
                 self.meet(&member.name, Known::of(member))
             }
@@ -76,19 +85,19 @@ impl View {
             changes.extend(self.remove(&name, event));
         }
         for (name, known) in up {
-            changes.extend(self.meet(name, *known));
+            changes.extend(self.meet(name, known.clone()));
         }
         changes
     }
 
     /// `peer` is up; what is new about it?
     fn meet(&mut self, peer: &NodeName, now: Known) -> Vec<Change> {
-        let before = self.up.insert(peer.clone(), now);
+        let before = self.up.insert(peer.clone(), now.clone());
         let mut events = Vec::new();
-        match before {
+        match &before {
             None => events.push("up"),
             Some(before) => {
-                if before.session != now.session || before.endpoints != now.endpoints {
+                if *before != (Known { suspect: before.suspect, ..now.clone() }) {
                     events.push("updated");
                 }
             }
@@ -123,6 +132,7 @@ impl Known {
             session: member.session,
             suspect: member.state == MemberState::Suspect,
             endpoints: member.endpoints,
+            record: Arc::clone(&member.record),
         }
     }
 }
@@ -140,6 +150,7 @@ mod tests {
             session: Session::from_u64(session),
             suspect: false,
             endpoints: Endpoints::one(([10, 0, 0, 7], 4747).into()),
+            record: Record::nothing(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::output::{complain, out, reader_gone};
 use crate::style;
 
 /// Changes that come this close together are shown together.
-const CALM: Duration = Duration::from_millis(50);
+pub(super) const CALM: Duration = Duration::from_millis(50);
 
 /// How often the ages in the table on a terminal are brought up to date.
 const TICK: Duration = Duration::from_secs(1);
@@ -116,6 +116,8 @@ mod tests {
             since: "2026-11-23T15:00:00Z".to_owned(),
             session: "1".to_owned(),
             local,
+            tags: std::collections::BTreeMap::new(),
+            services: Vec::new(),
         }
     }
 

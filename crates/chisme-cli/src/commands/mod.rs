@@ -3,6 +3,8 @@
 
 mod members;
 mod report;
+pub(crate) mod services;
+pub(crate) mod tags;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -14,8 +16,8 @@ use chisme::seed::Seed;
 pub(crate) use self::members::members;
 pub(crate) use self::report::status;
 use crate::args::Target;
-use crate::control::client::Client;
-use crate::control::wire::{ContactRow, EventLine};
+use crate::control::client::{Client, ClientError};
+use crate::control::wire::{ContactRow, EventLine, RecordRequest};
 use crate::output::{complain, out, reader_gone};
 use crate::runtime::RuntimeDir;
 use crate::style;
@@ -27,6 +29,14 @@ pub(crate) fn agent(target: &Target) -> anyhow::Result<Client> {
     let dir = target.runtime_dir.as_deref().filter(|dir| !dir.as_os_str().is_empty());
     let dir = RuntimeDir::find(dir)?;
     Ok(Client::open(dir.select(target.node.as_deref().filter(empty))?))
+}
+
+/// Has the agent change what it says of itself. What cannot be is a wrong question.
+async fn edit_record(target: &Target, request: &RecordRequest) -> anyhow::Result<ExitCode> {
+    match agent(target)?.edit_record(request).await {
+        Err(ClientError::Wrong(why)) => Err(UsageError::new(why).into()),
+        edited => Ok(edited.map(|()| ExitCode::SUCCESS)?),
+    }
 }
 
 /// `chisme connect`

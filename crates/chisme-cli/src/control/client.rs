@@ -15,15 +15,15 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::wire::{
-    BlockRequest, ConnectAnswer, ConnectRequest, EventLine, MemberRow, PingAnswer, PingRequest,
-    Problem, StatusReport,
+    BlockRequest, ConnectAnswer, ConnectRequest, EventLine, InstanceRow, MemberRow, PingAnswer,
+    PingRequest, Problem, RecordRequest, StatusReport,
 };
 
 /// Longer than the agent may take for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The longest answer that is read, in bytes: 65,536 members of 512 bytes.
-const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// The longest answer that is read, in bytes: 65,536 members of 1 KiB, tags and services included.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// The longest line of the event stream, in bytes.
 const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -55,6 +55,9 @@ pub(crate) enum ClientError {
     /// It said no.
     #[error("{0}")]
     Refused(String),
+    /// What was asked for cannot be, whoever asks.
+    #[error("{0}")]
+    Wrong(String),
     /// It said what this version does not understand, or stopped in the middle.
     #[error("the agent's answer cannot be used: {0}")]
     Answer(String),
@@ -69,6 +72,21 @@ impl Client {
     /// The whole table: itself, others that are up, and those it remembers as Down or Left.
     pub(crate) async fn members(&self) -> Result<Vec<MemberRow>, ClientError> {
         self.ask(Method::GET, "/members", &()).await
+    }
+
+    /// All services that members offer, in any status.
+    pub(crate) async fn services(&self) -> Result<Vec<InstanceRow>, ClientError> {
+        self.ask(Method::GET, "/services", &()).await
+    }
+
+    /// The running instances of the service `name`, which is a valid one.
+    pub(crate) async fn instances(&self, name: &str) -> Result<Vec<InstanceRow>, ClientError> {
+        self.ask(Method::GET, &format!("/instances/{name}"), &()).await
+    }
+
+    /// Has the agent change what it says of itself.
+    pub(crate) async fn edit_record(&self, request: &RecordRequest) -> Result<(), ClientError> {
+        self.ask(Method::POST, "/record", request).await
     }
 
     /// The names of the other nodes that are up.
@@ -167,10 +185,12 @@ impl Client {
         }
         let status = response.status();
         let bytes = collect(response.into_body()).await?;
-        Err(ClientError::Refused(
-            serde_json::from_slice::<Problem>(&bytes)
-                .map_or_else(|_| format!("the agent answered {status}"), |problem| problem.error),
-        ))
+        let why = serde_json::from_slice::<Problem>(&bytes)
+            .map_or_else(|_| format!("the agent answered {status}"), |problem| problem.error);
+        Err(match status {
+            StatusCode::UNPROCESSABLE_ENTITY => ClientError::Wrong(why),
+            _ => ClientError::Refused(why),
+        })
     }
 }
 

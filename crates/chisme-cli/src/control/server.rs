@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use chisme::seed::Seed;
-use chisme::{Member, NodeName, Stopped};
+use chisme::{ChangeError, Member, NodeName, Stopped};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
@@ -24,7 +24,8 @@ use tokio::time::timeout;
 
 use super::guard::Guarded;
 use super::wire::{
-    BlockRequest, ConnectAnswer, ConnectRequest, MemberRow, PingAnswer, PingRequest, Problem,
+    BlockRequest, ConnectAnswer, ConnectRequest, InstanceRow, MemberRow, PingAnswer, PingRequest,
+    Problem, RecordRequest,
 };
 use crate::agent::follower::Follower;
 use crate::agent::state::AgentState;
@@ -47,8 +48,8 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long answers that are on their way may take when the agent stops.
 const STOP_PATIENCE: Duration = Duration::from_millis(500);
 
-/// The longest body of a request, in bytes: 256 addresses to block.
-const MAX_BODY_BYTES: usize = 16 * 1024;
+/// The longest body of a request, in bytes: the largest record, with its quotes and escapes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The least that hyper allows, in bytes; it bounds the headers of a request.
 const MAX_HEADER_BYTES: usize = 8192;
@@ -114,6 +115,9 @@ async fn converse(stream: UnixStream, service: Router) {
 fn router(shared: Shared) -> Router {
     Router::new()
         .route("/members", get(members))
+        .route("/services", get(services))
+        .route("/instances/{*name}", get(instances))
+        .route("/record", post(edit_record))
         .route("/nodes", get(nodes))
         .route("/status", get(status))
         .route("/events", get(events))
@@ -161,6 +165,30 @@ async fn members(State(shared): State<Shared>) -> Json<Vec<MemberRow>> {
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     rows.extend(snapshot.departed.iter().map(MemberRow::of));
     Json(rows)
+}
+
+async fn services(State(shared): State<Shared>) -> Json<Vec<InstanceRow>> {
+    let services = shared.agent.cluster.services();
+    Json(services.values().flatten().map(InstanceRow::of).collect())
+}
+
+async fn instances(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+) -> Json<Vec<InstanceRow>> {
+    Json(shared.agent.cluster.instances(&name).iter().map(InstanceRow::of).collect())
+}
+
+async fn edit_record(State(shared): State<Shared>, Json(request): Json<RecordRequest>) -> Response {
+    let edited = match request.edit() {
+        Ok(edit) => shared.agent.cluster.edit_record(edit).await,
+        Err(error) => Err(error.into()),
+    };
+    match edited {
+        Ok(()) => Json(()).into_response(),
+        Err(ChangeError::Stopped(stopped)) => or_stopped::<()>(Err(stopped)),
+        Err(error) => problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+    }
 }
 
 async fn nodes(State(shared): State<Shared>) -> Json<Vec<String>> {

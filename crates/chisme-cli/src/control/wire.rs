@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use chisme::Member;
 use chisme::proto::{ContactReport, ContactResult, Endpoints, MemberState};
 use chisme::seed::{SeedError, SeedOutcome, SeedStatus};
+use chisme::{Instance, Member, RecordEdit, RecordError, Service};
 use serde::{Deserialize, Serialize};
 
 /// One member as the agent sees it.
@@ -26,6 +26,12 @@ pub(crate) struct MemberRow {
     pub(crate) session: String,
     /// Whether it is the agent itself.
     pub(crate) local: bool,
+    /// What it says of itself; nothing unless it is up.
+    #[serde(default)]
+    pub(crate) tags: BTreeMap<String, String>,
+    /// What it offers, by name.
+    #[serde(default)]
+    pub(crate) services: Vec<ServiceRow>,
 }
 
 impl MemberRow {
@@ -39,7 +45,115 @@ impl MemberRow {
             since: rfc3339(member.since),
             session: member.session.to_string(),
             local: member.is_local,
+            tags: member.record.tags.clone(),
+            services: member.record.services.values().map(ServiceRow::of).collect(),
         }
+    }
+}
+
+/// A service as its member describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceRow {
+    /// Its name.
+    pub(crate) name: String,
+    /// Free text; may be empty.
+    #[serde(default)]
+    pub(crate) version: String,
+    /// 0 if it has none.
+    #[serde(default)]
+    pub(crate) port: u16,
+    /// `starting`, `running`, `draining` or `paused`.
+    pub(crate) status: String,
+    /// How often weighted selection takes it.
+    pub(crate) weight: u16,
+    /// Free text by key.
+    #[serde(default)]
+    pub(crate) metadata: BTreeMap<String, String>,
+}
+
+impl ServiceRow {
+    /// The row of `service`.
+    pub(crate) fn of(service: &Service) -> Self {
+        Self {
+            name: service.name.clone(),
+            version: service.version.clone(),
+            port: service.port,
+            status: service.status.to_string(),
+            weight: service.weight,
+            metadata: service.metadata.clone(),
+        }
+    }
+
+    /// The service that the row describes; its status may be no status.
+    pub(crate) fn service(self) -> Result<Service, RecordError> {
+        let mut service = Service::new(&self.name, self.port)
+            .version(&self.version)
+            .status(self.status.parse()?)
+            .weight(self.weight);
+        service.metadata = self.metadata;
+        Ok(service)
+    }
+}
+
+/// A service on one member. `instances --json` prints these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InstanceRow {
+    /// The member, `name@host`.
+    pub(crate) node: String,
+    /// Where the service listens: the member's addresses with the service's port; none without one.
+    pub(crate) addrs: Vec<SocketAddr>,
+    /// Whether it is on the agent that was asked.
+    pub(crate) local: bool,
+    /// What the member says of it.
+    pub(crate) service: ServiceRow,
+}
+
+impl InstanceRow {
+    /// The row of `instance`.
+    pub(crate) fn of(instance: &Instance) -> Self {
+        Self {
+            node: instance.node.to_string(),
+            addrs: instance.addrs().collect(),
+            local: instance.is_local,
+            service: ServiceRow::of(&instance.service),
+        }
+    }
+}
+
+/// What a client wants changed of what the agent says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum RecordRequest {
+    /// Adds tags, or changes their values.
+    MergeTags(BTreeMap<String, String>),
+    /// Removes tags.
+    RemoveTags(Vec<String>),
+    /// Adds a service, or puts it in the place of the one of its name.
+    Register(ServiceRow),
+    /// Changes the status of a service.
+    SetStatus {
+        /// Which.
+        name: String,
+        /// To what.
+        status: String,
+    },
+    /// Removes a service.
+    Deregister(String),
+}
+
+impl RecordRequest {
+    /// As the library knows it.
+    pub(crate) fn edit(self) -> Result<RecordEdit, RecordError> {
+        Ok(match self {
+            Self::MergeTags(tags) => RecordEdit::MergeTags(tags),
+            Self::RemoveTags(keys) => RecordEdit::RemoveTags(keys),
+            Self::Register(row) => RecordEdit::Put(row.service()?),
+            Self::SetStatus { name, status } => {
+                RecordEdit::SetStatus { name, status: status.parse()? }
+            }
+            Self::Deregister(name) => RecordEdit::Deregister(name),
+        })
     }
 }
 

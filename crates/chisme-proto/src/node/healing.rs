@@ -82,8 +82,9 @@ impl Node {
 
     /// Starts foca anew under the present session and life, with the table that we have, and lets
     /// a few members know.
-    pub(super) fn renew(&mut self, _now: Instant) {
+    pub(super) fn renew(&mut self, now: Instant) {
         self.rebuild_engine();
+        self.republish_record(now);
         let members: Vec<Member<Id>> = self
             .table
             .iter()
@@ -121,6 +122,7 @@ impl Node {
         self.winner = Some(introduction);
         self.table.go_over(winner.session, now + CARRY);
         self.rebuild_engine();
+        self.republish_record(now);
         self.schedule.forget_swim_before(self.generation);
         self.schedule.forget_conclusions();
         self.loading_until = now + LOADING;

@@ -73,7 +73,11 @@ impl Node {
         let peer = Peer { from, hash, session: header.sender, sender: parsed.sender };
         self.check_replay(&header, &peer, &parsed.body, bytes, now)?;
         self.counters.unknown_sections += u64::from(parsed.unknown_sections);
+        let told = parsed.record_digest.map(|digest| (peer.clone(), digest));
         self.dispatch(peer, parsed.body, bytes.len(), now)?;
+        if let Some((peer, digest)) = told.filter(|_| matches!(self.phase, Phase::Running)) {
+            self.take_record_digest(&peer, digest, now);
+        }
         self.counters.datagrams_accepted += 1;
         Ok(())
     }
@@ -190,6 +194,7 @@ impl Node {
             Body::LeavingAck => {}
             Body::Introduce(introduction) => self.take_introduction(&peer, &introduction, now),
             Body::Notice(notice) => self.take_notice(&peer, notice, now),
+            Body::Record(body) => self.take_record(&peer, body, now),
         }
         Ok(())
     }

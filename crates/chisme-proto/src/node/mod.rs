@@ -4,7 +4,8 @@
 //! seals them, `contact` knocks at addresses, for `request` (connect, ping), `seeding` and
 //! others, `admit` lets newcomers in, `assume` takes whom its owner vouches for, `dispute` settles
 //! two holders of one name, `membership` keeps table and foca in step, `shown` tells the user, `healing` mends partitions,
-//! `farewell` leaves.
+//! `farewell` leaves. `records` publishes and tells on what members say of themselves, `record_exchange`
+//! answers for it.
 
 mod admit;
 mod assume;
@@ -15,6 +16,8 @@ mod healing;
 mod inbound;
 mod membership;
 mod outbound;
+mod record_exchange;
+mod records;
 mod rejections;
 mod request;
 mod schedule;
@@ -47,6 +50,7 @@ use admit::{Admissions, HandshakeSecret};
 use contact::Attempt;
 use dispute::Dispute;
 use farewell::Farewell;
+use records::Records;
 use rejections::Rejections;
 use request::{Ping, Request};
 use schedule::{Schedule, Timer};
@@ -134,6 +138,7 @@ pub struct Node {
     announce_wait: std::time::Duration,
     view_grew: bool,
 
+    records: Records,
     rejections: Rejections,
     counters: Counters,
     outputs: VecDeque<Output>,
@@ -203,6 +208,7 @@ impl Node {
             seed_wait: config.seeds.alone_min,
             announce_wait: membership::FIRST_ANNOUNCE,
             view_grew: false,
+            records: Records::new(config.record.clone(), now),
             rejections: Rejections::new(MAX_REJECTION_SOURCES),
             counters: Counters::default(),
             outputs: VecDeque::new(),
@@ -213,6 +219,7 @@ impl Node {
         };
         node.output(Output::ResolveSeeds);
         node.schedule_seeds(now);
+        node.publish_first_record(now);
         Ok(node)
     }
 
@@ -283,6 +290,7 @@ impl Node {
             session: self.session,
             endpoints: self.endpoints,
             since: self.started,
+            record: self.records.own(),
         }
     }
 
@@ -316,6 +324,7 @@ impl Node {
                 self.siblings = siblings;
             }
             Command::SetKeys(keys) => self.keys = keys.succeeding(&self.keys),
+            Command::EditRecord { request, edit } => self.edit_record(request, edit, now),
             Command::ResolveSeeds => self.output(Output::ResolveSeeds),
             Command::Assume(members) => self.assume(&members, now),
         }
@@ -363,6 +372,7 @@ impl Node {
             Timer::EndCarry => self.end_carry(now),
             Timer::Farewell => self.farewell_due(now),
             Timer::Ping(request) => self.ping_due(request, now),
+            Timer::Records => self.records_due(now),
         }
     }
 
@@ -400,6 +410,7 @@ impl Node {
     /// Starts a foca under the present session and life that knows nobody.
     fn rebuild_engine(&mut self) {
         self.generation += 1;
+        self.records.forget_summary();
         self.incarnation = 0;
         self.effects = Effects::default();
         self.resting_gossip = None;
@@ -427,10 +438,16 @@ impl Node {
 /// The packet of foca shares a datagram with envelope and sender: what is left is foca's, counted
 /// with both endpoints, because they may become known later.
 fn parameters(config: &Config, name: &NodeName, id: Id, seed: [u8; 32]) -> Parameters {
+    let max_packet = room_beside_sender(name);
+    Parameters { id, detector: config.detector.clone(), max_packet, seed }
+}
+
+/// What a datagram has left for the payload of one section, beside the Sender of a node of this name,
+/// counted with both endpoints.
+fn room_beside_sender(name: &NodeName) -> usize {
     const ENDPOINTS_AND_LIFE: usize = 40;
     let sender = SECTION_HEADER_LEN + 3 + name.as_str().len() + ENDPOINTS_AND_LIFE;
-    let max_packet = envelope::MAX_BODY - sender - SECTION_HEADER_LEN;
-    Parameters { id, detector: config.detector.clone(), max_packet, seed }
+    envelope::MAX_BODY - sender - SECTION_HEADER_LEN
 }
 
 /// Keeps the first [`MAX_SEEDS`] seeds.

@@ -30,6 +30,12 @@ impl Node {
         };
         let mut datagram = envelope::start();
         body.append_to(&self.as_sender(), &mut datagram);
+        if kind == Kind::Swim
+            && let Some(digest) = self.records.to_attach.take()
+            && !wire::attach_record_digest(digest, &mut datagram)
+        {
+            self.records.to_attach = Some(digest);
+        }
         if matches!(kind, Kind::Hello | Kind::Proof) {
             wire::pad_to(ASKING_LEN, &mut datagram);
         }
@@ -67,8 +73,13 @@ impl Node {
         for note in notes {
             self.take_note(note, now);
         }
+        let digest = self.record_digest_due(now).filter(|_| !sends.is_empty());
+        self.records.to_attach = digest;
         for (id, packet) in sends {
             self.send_to_member(&id, &Body::Swim(&packet));
+        }
+        if digest.is_some() && self.records.to_attach.take().is_none() {
+            self.record_digest_said(now);
         }
         for (timer, after) in timers {
             self.schedule_swim(timer, after, now);

@@ -35,6 +35,7 @@ pub(super) enum Timer {
     EndCarry,
     Farewell,
     Ping(RequestId),
+    Records,
 }
 
 /// Timers by moment, and by order of setting where moments are equal.

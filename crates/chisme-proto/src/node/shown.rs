@@ -2,7 +2,7 @@
 
 use super::Node;
 use crate::swim::Id;
-use crate::{Event, Instant, MemberState, MemberView};
+use crate::{Event, Instant, MemberState, MemberView, Record};
 
 impl Node {
     /// Tells the user of the difference between what it was shown of a member and what holds now.
@@ -26,6 +26,7 @@ impl Node {
             session: entry.id().session,
             endpoints: entry.endpoints(),
             since,
+            record: self.table.record_shown(entry.index(), state),
         };
         // What was never up is nobody's news.
         if shown.is_some() || state.is_up() {
@@ -34,6 +35,16 @@ impl Node {
         for event in view_events(shown, view, same_run) {
             self.counters.suspicions += u64::from(matches!(event, Event::Suspect(_)));
             self.event(event);
+        }
+    }
+}
+
+impl Node {
+    /// Tells the user that a member says something else of itself, if it is shown as up.
+    pub(super) fn show_record(&mut self, id: &Id) {
+        let view = self.table.at(id.index).and_then(|entry| self.table.view(entry));
+        if let Some(view) = view.filter(|view| view.state.is_up()) {
+            self.event(Event::Updated(view));
         }
     }
 }
@@ -49,7 +60,8 @@ fn view_events(shown: Option<MemberView>, view: MemberView, same_run: bool) -> V
     let mut events = Vec::new();
     let mut before = shown.filter(|_| was_up);
     if let Some(old) = before.take_if(|_| !same_run) {
-        events.push(Event::Down(MemberView { state: Down, since: view.since, ..old }));
+        let record = Record::nothing();
+        events.push(Event::Down(MemberView { state: Down, since: view.since, record, ..old }));
     }
     match (before, view.state) {
         (None, Alive) => events.push(Event::Up(view)),

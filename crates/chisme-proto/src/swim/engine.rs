@@ -263,7 +263,7 @@ fn foca_config(parameters: &Parameters) -> foca::Config {
     }
 }
 
-fn transmissions(live: usize) -> NonZeroU8 {
+pub(crate) fn transmissions(live: usize) -> NonZeroU8 {
     const FEWEST: u8 = 10;
     let digits = log10_tenths(live.saturating_add(1)).div_ceil(10);
     let wanted = u8::try_from(4 * digits).unwrap_or(u8::MAX);

@@ -9,6 +9,8 @@ mod golden;
 mod id;
 mod packet;
 
-pub(crate) use engine::{Effects, Engine, Note, Parameters, is_farewell, log10_tenths};
+pub(crate) use engine::{
+    Effects, Engine, Note, Parameters, is_farewell, log10_tenths, transmissions,
+};
 pub(crate) use id::{Directory, Id, Index, OWN_INDEX};
 pub(crate) use packet::{Incarnation, LEFT, Message, Packet, PeerRef, encode_updates};

@@ -8,10 +8,22 @@ use bincode::enc::{Encode, Encoder};
 use bincode::error::{DecodeError, EncodeError};
 
 use crate::envelope::MAX_DATAGRAM;
-use crate::{Endpoints, Life, NodeName, Session, VersionRange};
+use crate::{Endpoints, Life, MAX_RECORD_BYTES, NodeName, Session, VersionRange};
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_DATAGRAM>> =
     bincode::config::standard().with_limit::<MAX_DATAGRAM>();
+
+/// bincode counts a number for what it takes in memory, which for a varint is up to eight times what it
+/// takes on the wire: of lists of small things less than a datagram would be read.
+const IN_MEMORY: usize = 8;
+const LISTS: usize = IN_MEMORY * MAX_DATAGRAM;
+const LIST_CONFIG: Configuration<LittleEndian, Varint, Limit<LISTS>> =
+    bincode::config::standard().with_limit::<LISTS>();
+
+/// Records are longer than a datagram: they travel in fragments.
+const RECORD: usize = IN_MEMORY * MAX_RECORD_BYTES;
+const RECORD_CONFIG: Configuration<LittleEndian, Varint, Limit<RECORD>> =
+    bincode::config::standard().with_limit::<RECORD>();
 
 /// Bytes that are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +47,27 @@ pub(crate) fn decode_prefix<'a, T: BorrowDecode<'a, ()>>(
     bytes: &'a [u8],
 ) -> Result<(T, usize), Malformed> {
     bincode::borrow_decode_from_slice(bytes, CONFIG).map_err(|_| Malformed)
+}
+
+/// Decodes a value with lists in it, which must fill `bytes` to the end.
+pub(super) fn decode_lists<T: Decode<()>>(bytes: &[u8]) -> Result<T, Malformed> {
+    let (value, used) = bincode::decode_from_slice(bytes, LIST_CONFIG).map_err(|_| Malformed)?;
+    if used == bytes.len() { Ok(value) } else { Err(Malformed) }
+}
+
+/// The encoding of a record's content, however long it is.
+pub(super) fn encode_record<T: Encode>(content: &T) -> Vec<u8> {
+    bincode::encode_to_vec(content, bincode::config::standard())
+        .expect("writing to memory cannot fail, and nothing we encode refuses to be")
+}
+
+/// Decodes a record's content; what follows it was added by a later version.
+pub(super) fn decode_record<T: Decode<()>>(bytes: &[u8]) -> Result<T, Malformed> {
+    if bytes.len() > MAX_RECORD_BYTES {
+        return Err(Malformed);
+    }
+    let (content, _) = bincode::decode_from_slice(bytes, RECORD_CONFIG).map_err(|_| Malformed)?;
+    Ok(content)
 }
 
 impl Encode for NodeName {
@@ -106,6 +139,44 @@ impl Encode for Life {
 impl<C> Decode<C> for Life {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
         Ok(Self(u16::decode(decoder)?))
+    }
+}
+
+/// A list that is written as a `Vec` is. When it is read, its elements count for what they take on the
+/// wire, and not in memory, which for some is more than a datagram has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct List<T>(pub(crate) Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Encode> Encode for List<T> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        (self.0.len() as u64).encode(encoder)?;
+        self.0.iter().try_for_each(|element| element.encode(encoder))
+    }
+}
+
+impl<C, T: Decode<C>> Decode<C> for List<T> {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        // Every element takes a byte at least: a length that is not there ends with the bytes.
+        let len = u64::decode(decoder)?;
+        let mut list = Vec::new();
+        for _ in 0..len {
+            list.push(T::decode(decoder)?);
+        }
+        Ok(Self(list))
+    }
+}
+
+impl<'de, C, T: Decode<C>> bincode::BorrowDecode<'de, C> for List<T> {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(
+        decoder: &mut D,
+    ) -> Result<Self, DecodeError> {
+        Self::decode(decoder)
     }
 }
 

@@ -10,11 +10,12 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use proptest::sample::Index;
 
 use super::{
-    Ack, Body, Challenge, EchoBody, Hello, Holds, Introduction, Kind, Nonce, Notice, Outcome,
-    Proof, RefusalBody, Sender, Standing, Token, Update, Welcome, decode_all, encode, pad_to,
-    parse,
+    Ack, Body, Challenge, EchoBody, Hello, Holds, Introduction, Kind, List, Nonce, Notice, Outcome,
+    Proof, RecordAsk, RecordBody, RecordKey, RecordNews, RecordPage, RecordPart, RecordRow,
+    RefusalBody, Sender, Standing, Token, Update, Welcome, decode_all, encode, pad_to, parse,
 };
 use crate::envelope::{HEADER_LEN, MAX_BODY};
+use crate::record::digest::Summary;
 use crate::swim::{Message, Packet};
 use crate::{Endpoints, Life, NodeName, Session, VersionRange};
 
@@ -75,6 +76,39 @@ fn an_update() -> impl Strategy<Value = Update> {
     )
 }
 
+fn a_row() -> impl Strategy<Value = RecordRow> {
+    (uniform16(any::<u8>()), a_session(), any::<u64>(), 0..=16_384_u16).prop_map(
+        |(hash, session, version, len)| RecordRow {
+            key: RecordKey { hash, session, version },
+            len,
+        },
+    )
+}
+
+fn a_record_body() -> impl Strategy<Value = RecordBody> {
+    let rows = || vec(a_row(), 0..4).prop_map(List);
+    let page = (any::<u16>(), option::of(uniform16(any::<u8>())), uniform16(any::<u8>()), rows())
+        .prop_map(|(buckets, above, up_to, rows)| RecordPage { buckets, above, up_to, rows });
+    let news = (any::<bool>(), rows()).prop_map(|(spread, rows)| RecordNews { spread, rows });
+    let part = (a_row(), vec(any::<u8>(), 0..60)).prop_map(|(row, bytes)| RecordPart {
+        row,
+        index: 0,
+        bytes,
+    });
+    let ask =
+        (a_row(), any::<u32>()).prop_map(|(row, missing)| RecordAsk { key: row.key, missing });
+    let buckets = option::of(uniform16(any::<u64>()).prop_map(Summary));
+    (buckets, option::of(page), option::of(news), vec(part, 0..3), vec(ask, 1..4)).prop_map(
+        |(buckets, page, news, parts, asks)| RecordBody {
+            buckets,
+            page,
+            news,
+            parts: List(parts),
+            asks: List(asks),
+        },
+    )
+}
+
 /// What bodies are made of.
 #[derive(Clone, Debug)]
 struct Parts {
@@ -90,6 +124,7 @@ struct Parts {
     port: Option<u16>,
     standing: Standing,
     packet: Vec<u8>,
+    record: RecordBody,
 }
 
 fn parts() -> impl Strategy<Value = Parts> {
@@ -100,9 +135,17 @@ fn parts() -> impl Strategy<Value = Parts> {
     });
     let numbers = (any::<u64>(), uniform16(any::<u8>()), any::<(u8, u8)>(), any::<u32>());
     let addrs = (an_addr(), option::of(an_addr()));
+    let last = (vec(any::<u8>(), 0..600), a_record_body());
     let maybe = (option::of(a_name()), option::of(a_session()), option::of(any::<u16>()));
-    (sender, numbers, addrs, maybe, a_standing(), vec(any::<u8>(), 0..600)).prop_map(
-        |(sender, (nonce, challenge, (min, max), number), addrs, maybe, standing, packet)| Parts {
+    (sender, numbers, addrs, maybe, a_standing(), last).prop_map(
+        |(
+            sender,
+            (nonce, challenge, (min, max), number),
+            addrs,
+            maybe,
+            standing,
+            (packet, record),
+        )| Parts {
             sender,
             nonce: Nonce(nonce),
             challenge: Challenge(challenge),
@@ -115,6 +158,7 @@ fn parts() -> impl Strategy<Value = Parts> {
             port: maybe.2,
             standing,
             packet,
+            record,
         },
     )
 }
@@ -156,6 +200,7 @@ impl Parts {
             Body::Notice(Notice::Superseded { session }),
             Body::Notice(Notice::Conflict { session, holder: addr }),
             Body::Notice(Notice::Claimed { claimant: addr }),
+            Body::Record(self.record.clone()),
         ]
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn name(text: &str) -> NodeName {
     NodeName::parse(text).expect("valid")
 }
 
-fn sender() -> Sender {
+pub(super) fn sender() -> Sender {
     let endpoints = Endpoints::one(addr("10.0.0.7:4747"));
     Sender { name: name("n1@host"), endpoints, life: Life(0) }
 }
@@ -93,12 +93,16 @@ fn seal(sender: &Sender, receiver: Session, body: &Body<'_>) -> Vec<u8> {
 
 /// The datagram of `body` is the one in the fixture, and reads back to `body`.
 fn hold(name: &str, sender: &Sender, body: &Body<'_>) {
+    hold_in(FIXTURE, name, sender, body);
+}
+
+pub(super) fn hold_in(fixture: &str, name: &str, sender: &Sender, body: &Body<'_>) {
     let receiver = match body {
         Body::Hello(_) => Session::from_u64(0),
         _ => Session::from_u64(0x1112_1314_1516_1718),
     };
     let datagram = seal(sender, receiver, body);
-    check(FIXTURE, name, &lines(&datagram));
+    check(fixture, name, &lines(&datagram));
 
     let (header, bytes) = envelope::open(&ring(), &datagram).expect("authentic");
     let kind = Kind::from_u8(header.kind).expect("a kind");

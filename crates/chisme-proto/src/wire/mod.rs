@@ -7,15 +7,23 @@ mod codec;
 mod fuzz;
 #[cfg(test)]
 pub(crate) mod golden;
+#[cfg(test)]
+mod golden_records;
+mod records;
 mod sections;
 
-pub(crate) use codec::{Malformed, decode_all, decode_prefix, encode};
+pub(crate) use codec::{List, Malformed, decode_all, decode_prefix, encode};
+pub(crate) use records::{
+    RecordAsk, RecordBody, RecordKey, RecordNews, RecordPage, RecordPart, RecordRow,
+    record_from_bytes, record_len, record_to_bytes,
+};
 pub(crate) use sections::{
     Ack, Challenge, EchoBody, Hello, Holds, Introduction, Nonce, Notice, Outcome, Proof,
     RefusalBody, Sender, Standing, Token, Update, Welcome,
 };
 
 use crate::envelope;
+use crate::record::digest::Summary;
 
 /// What a datagram is for. Hello to Refused are frozen: every version reads them alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +41,7 @@ pub(crate) enum Kind {
     LeavingAck = 10,
     Introduce = 11,
     Notice = 12,
+    Record = 0x60,
 }
 
 impl Kind {
@@ -50,6 +59,7 @@ impl Kind {
             10 => Self::LeavingAck,
             11 => Self::Introduce,
             12 => Self::Notice,
+            0x60 => Self::Record,
             _ => return None,
         })
     }
@@ -73,6 +83,12 @@ mod tag {
     pub(super) const INTRODUCTION: u8 = 9;
     pub(super) const NOTICE: u8 = 10;
     pub(super) const PADDING: u8 = 11;
+    pub(super) const RECORD_DIGEST: u8 = 0x60;
+    pub(super) const RECORD_BUCKETS: u8 = 0x61;
+    pub(super) const RECORD_PAGE: u8 = 0x62;
+    pub(super) const RECORD_NEWS: u8 = 0x63;
+    pub(super) const RECORD_PARTS: u8 = 0x64;
+    pub(super) const RECORD_ASKS: u8 = 0x65;
 }
 
 /// Bytes before the payload of a section.
@@ -94,6 +110,7 @@ pub(crate) enum Body<'a> {
     LeavingAck,
     Introduce(Introduction),
     Notice(Notice),
+    Record(RecordBody),
 }
 
 impl Body<'_> {
@@ -111,6 +128,7 @@ impl Body<'_> {
             Self::LeavingAck => Kind::LeavingAck,
             Self::Introduce(_) => Kind::Introduce,
             Self::Notice(_) => Kind::Notice,
+            Self::Record(_) => Kind::Record,
         }
     }
 
@@ -128,8 +146,38 @@ impl Body<'_> {
             Self::Leaving | Self::LeavingAck => {}
             Self::Introduce(introduction) => section(tag::INTRODUCTION, introduction, datagram),
             Self::Notice(notice) => section(tag::NOTICE, notice, datagram),
+            Self::Record(body) => append_record(body, datagram),
         }
     }
+}
+
+fn append_record(body: &RecordBody, datagram: &mut Vec<u8>) {
+    if let Some(buckets) = &body.buckets {
+        let bytes: Vec<u8> = buckets.0.iter().flat_map(|sum| sum.to_be_bytes()).collect();
+        raw_section(tag::RECORD_BUCKETS, &bytes, datagram);
+    }
+    if let Some(page) = &body.page {
+        section(tag::RECORD_PAGE, page, datagram);
+    }
+    if let Some(news) = &body.news {
+        section(tag::RECORD_NEWS, news, datagram);
+    }
+    if !body.parts.0.is_empty() {
+        section(tag::RECORD_PARTS, &body.parts, datagram);
+    }
+    if !body.asks.0.is_empty() {
+        section(tag::RECORD_ASKS, &body.asks, datagram);
+    }
+}
+
+/// Appends what this node knows of records, in one number, if there is room for it.
+pub(crate) fn attach_record_digest(digest: u64, datagram: &mut Vec<u8>) -> bool {
+    let room = datagram.len() + SECTION_HEADER_LEN + size_of::<u64>() + crate::keyring::TAG_LEN;
+    if room > envelope::MAX_DATAGRAM {
+        return false;
+    }
+    raw_section(tag::RECORD_DIGEST, &digest.to_be_bytes(), datagram);
+    true
 }
 
 /// Appends a section that nobody reads, so that the datagram, tag included, has `total` bytes.
@@ -161,6 +209,8 @@ fn raw_section(tag: u8, payload: &[u8], datagram: &mut Vec<u8>) {
 pub(crate) struct Parsed<'a> {
     pub(crate) sender: Sender,
     pub(crate) body: Body<'a>,
+    /// What the sender knows of records, if it says so.
+    pub(crate) record_digest: Option<u64>,
     /// Sections that this version does not know; they were skipped.
     pub(crate) unknown_sections: u32,
 }
@@ -171,6 +221,8 @@ pub(crate) fn parse(kind: Kind, body: &[u8]) -> Result<Parsed<'_>, Malformed> {
     let mut unknown_sections = 0;
     let mut sender = None;
     let mut main = None;
+    let mut record = RecordBody::default();
+    let mut record_digest = None;
     let mut rest = body;
     while !rest.is_empty() {
         let (tag, payload);
@@ -189,6 +241,13 @@ pub(crate) fn parse(kind: Kind, body: &[u8]) -> Result<Parsed<'_>, Malformed> {
                 put(&mut main, Body::Introduce(decode_all(payload)?))?;
             }
             (tag::NOTICE, Kind::Notice) => put(&mut main, Body::Notice(decode_all(payload)?))?,
+            (tag::RECORD_DIGEST, Kind::Swim) => {
+                let digest = payload.try_into().map_err(|_| Malformed)?;
+                put(&mut record_digest, u64::from_be_bytes(digest))?;
+            }
+            (tag::RECORD_BUCKETS..=tag::RECORD_ASKS, Kind::Record) => {
+                parse_record(tag, payload, &mut record)?;
+            }
             (tag::PADDING, _) => {}
             _ => unknown_sections += 1,
         }
@@ -197,9 +256,37 @@ pub(crate) fn parse(kind: Kind, body: &[u8]) -> Result<Parsed<'_>, Malformed> {
         (Some(body), _) => body,
         (None, Kind::Leaving) => Body::Leaving,
         (None, Kind::LeavingAck) => Body::LeavingAck,
+        (None, Kind::Record) if !record.is_empty() && record.is_sound() => Body::Record(record),
         (None, _) => return Err(Malformed),
     };
-    Ok(Parsed { sender: sender.ok_or(Malformed)?, body, unknown_sections })
+    Ok(Parsed { sender: sender.ok_or(Malformed)?, body, record_digest, unknown_sections })
+}
+
+fn parse_record(tag: u8, payload: &[u8], body: &mut RecordBody) -> Result<(), Malformed> {
+    match tag {
+        tag::RECORD_BUCKETS => {
+            let mut sums = Summary::default();
+            if payload.len() != size_of_val(&sums.0) {
+                return Err(Malformed);
+            }
+            for (sum, bytes) in sums.0.iter_mut().zip(payload.chunks_exact(size_of::<u64>())) {
+                *sum = u64::from_be_bytes(bytes.try_into().expect("chunks of eight"));
+            }
+            put(&mut body.buckets, sums)
+        }
+        tag::RECORD_PAGE => put(&mut body.page, codec::decode_lists(payload)?),
+        tag::RECORD_NEWS => put(&mut body.news, codec::decode_lists(payload)?),
+        tag::RECORD_PARTS => put_list(&mut body.parts, codec::decode_lists(payload)?),
+        _ => put_list(&mut body.asks, codec::decode_lists(payload)?),
+    }
+}
+
+fn put_list<T>(list: &mut List<T>, values: List<T>) -> Result<(), Malformed> {
+    if !list.0.is_empty() || values.0.is_empty() {
+        return Err(Malformed);
+    }
+    *list = values;
+    Ok(())
 }
 
 fn put<T>(slot: &mut Option<T>, value: T) -> Result<(), Malformed> {

@@ -3,6 +3,7 @@
 mod addresses;
 mod events;
 mod lifecycle;
+mod services;
 
 use std::net::SocketAddr;
 use std::time::Duration;
