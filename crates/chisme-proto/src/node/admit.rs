@@ -249,8 +249,12 @@ impl Node {
         let welcome = Welcome { nonce: proof.nonce, outcome: theirs, standing: ours };
         self.correct_endpoint(proof.to);
         self.send(peer.from, peer.session, &Body::Welcome(welcome));
-        if theirs == Outcome::Nothing {
+        if mine == Outcome::Yield {
+            // Who goes over learns the other side's view from the one whom it met.
             self.welcome_member(peer, now);
+        } else if theirs == Outcome::Nothing {
+            // The newcomer asks for what it lacks, and tells what we lack.
+            self.admit_sender(peer, 0, now);
         }
     }
 

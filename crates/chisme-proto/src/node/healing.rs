@@ -100,6 +100,7 @@ impl Node {
         let result = self.engine.gossip(self.table.entries_mut(), &mut self.effects);
         self.count_swim(result);
         self.schedule.forget_swim_before(self.generation);
+        self.view_changed(now);
     }
 
     /// Goes over to the side of `winner`: foca is rebuilt under a new life and learns that side's

@@ -31,7 +31,7 @@ pub(super) enum Timer {
     Dispute(NameHash),
     Seeds,
     Heal,
-    Announce,
+    Sync,
     EndCarry,
     Farewell,
     Ping(RequestId),
