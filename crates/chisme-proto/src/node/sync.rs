@@ -101,6 +101,14 @@ impl Node {
         }
     }
 
+    /// Whoever told us of our members told the others too: nothing is likely to differ.
+    pub(super) fn compare_at_leisure(&mut self, now: Instant) {
+        self.sync.wait = LAST_ROUND;
+        self.sync.changed = false;
+        let wait = LAST_ROUND * self.rng.random_range(1..=100) / 100;
+        self.schedule.replace(now + wait, Timer::Sync);
+    }
+
     /// Compares with one random member.
     pub(super) fn sync_due(&mut self, now: Instant) {
         let changed = std::mem::take(&mut self.sync.changed);

@@ -10,12 +10,12 @@ use rand::seq::IteratorRandom;
 
 use super::inbound::Peer;
 use super::{Node, room_beside_sender};
-use crate::Instant;
 use crate::identity::NameHash;
 use crate::swim::Id;
 use crate::sync::digest::{BucketSet, is_in};
 use crate::table::Entry;
 use crate::wire::{Body, List, SyncBody, SyncNext, SyncPage, Update, encoded_len};
+use crate::{Instant, MemberState};
 
 /// How many pages are sent before the receiver has to ask for more.
 const WINDOW: usize = 16;
@@ -206,11 +206,13 @@ fn is_down(row: &Update) -> bool {
     row.swim_state() == State::Down
 }
 
-/// A member as a page says it. Whether it is suspected is not for pages to spread.
+/// A member as a page says it: up or Left, for its subject said so. Whether it is suspected is not for
+/// pages to spread; nor is a Down, which may be what one side of a partition held of the other.
 fn row_of(entry: &Entry) -> Option<Update> {
     let held = entry.held()?;
     let endpoints = entry.endpoints();
-    endpoints.are_usable().then(|| Update {
+    let told = entry.is_up() || held.member_state() == MemberState::Left;
+    (told && endpoints.are_usable()).then(|| Update {
         name: entry.name().clone(),
         endpoints,
         session: entry.id().session,
