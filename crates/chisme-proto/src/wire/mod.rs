@@ -9,6 +9,8 @@ mod fuzz;
 pub(crate) mod golden;
 #[cfg(test)]
 mod golden_records;
+#[cfg(test)]
+mod golden_sync;
 mod records;
 mod sections;
 mod sync;
