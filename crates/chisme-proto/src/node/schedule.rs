@@ -85,6 +85,20 @@ impl Schedule {
         self.queue.values().any(|timer| matches!(timer, Timer::Heal))
     }
 
+    /// Moves the ends of all suspicions to `until`, and says whose they are.
+    pub(super) fn restart_conclusions(&mut self, until: Instant) -> Vec<Id> {
+        let ends = self.queue.extract_if(.., |_, timer| matches!(timer, Timer::Conclude { .. }));
+        let ends: Vec<Timer> = ends.map(|(_, timer)| timer).collect();
+        let mut suspects = Vec::new();
+        for timer in ends {
+            if let Timer::Conclude { id, .. } = &timer {
+                suspects.push(*id);
+            }
+            self.add(until, timer);
+        }
+        suspects
+    }
+
     /// Drops the ends of suspicions: what they were about is not held any more.
     pub(super) fn forget_conclusions(&mut self) {
         self.queue.retain(|_, timer| !matches!(timer, Timer::Conclude { .. }));
