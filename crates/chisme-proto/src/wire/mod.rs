@@ -6,6 +6,8 @@ mod codec;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
+mod fuzz_sync;
+#[cfg(test)]
 pub(crate) mod golden;
 #[cfg(test)]
 mod golden_records;
