@@ -86,6 +86,17 @@ fn exchange(
     }
 }
 
+#[test]
+fn who_knows_nobody_has_everything_after_one_exchange_in_more_than_one_window() {
+    let mut nodes: Vec<Node> = (0..NODES).map(node).collect();
+    let members: Vec<Assumed> = (NODES..1_500).map(member).collect();
+    nodes[1].handle_input(Input::Command(Command::Assume(members)), Instant::default());
+    exchange(&mut nodes, (0, 1), Instant::default(), || Some(false));
+    assert_eq!(view(&nodes[0]).len(), 1_499, "but for n2, whom nobody met");
+    let sent = nodes[1].status().counters.sync_pages_sent;
+    assert!(sent > 32, "{sent} pages are more than two windows");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
