@@ -87,14 +87,15 @@ impl Schedule {
 
     /// Moves the ends of all suspicions to `until`, and says whose they are.
     pub(super) fn restart_conclusions(&mut self, until: Instant) -> Vec<Id> {
-        let ends = self.queue.extract_if(.., |_, timer| matches!(timer, Timer::Conclude { .. }));
-        let ends: Vec<Timer> = ends.map(|(_, timer)| timer).collect();
+        let is_end = |timer: &Timer| matches!(timer, Timer::Conclude { .. });
+        let at: Vec<(Instant, u64)> =
+            self.queue.iter().filter(|(_, timer)| is_end(timer)).map(|(&at, _)| at).collect();
         let mut suspects = Vec::new();
-        for timer in ends {
-            if let Timer::Conclude { id, .. } = &timer {
-                suspects.push(*id);
+        for at in at {
+            if let Some(Timer::Conclude { id, incarnation }) = self.queue.remove(&at) {
+                suspects.push(id);
+                self.add(until, Timer::Conclude { id, incarnation });
             }
-            self.add(until, timer);
         }
         suspects
     }
