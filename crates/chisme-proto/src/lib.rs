@@ -42,6 +42,7 @@ mod record;
 mod replay;
 mod roster;
 mod swim;
+mod sync;
 mod table;
 mod time;
 mod wire;
