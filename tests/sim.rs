@@ -69,7 +69,7 @@ fn the_scenarios_that_are_shipped_can_be_read() {
     let mut command = Command::new(CHISME);
     let list = Run::of(clean(&mut command).args(["sim", "list", "--dir", shipped, "--json"]));
     let json: Value = serde_json::from_str(&list.expect_success()).expect("it is JSON");
-    assert!(json.as_array().is_some_and(|all| all.len() >= 31), "{json}");
+    assert!(json.as_array().is_some_and(|all| all.len() >= 32), "{json}");
 }
 
 #[test]
@@ -203,6 +203,27 @@ fn reports_traces_and_captures_are_written_where_they_are_asked_for() {
     let nowhere = place.file("no/such/folder.html");
     let run = place.sim(&["run", "split", "--report", nowhere.to_str().expect("text")]);
     assert!(run.status == Some(1) && run.stderr.contains("folder.html"), "{run}");
+}
+
+#[test]
+fn a_swarm_is_also_a_scenario_that_is_listed_run_and_replayed() {
+    const SWARM: &str = "why = 'a'\nexpected = 'b'\nsource = 'c'\nliveness = '180s'\n\
+        [swarm]\nnodes = '4..6'\nfaults = '1..2'\nbegin_within = '5s'\nlast_at_most = '5s'\n";
+    let place = Place::with(SWARM);
+    assert!(place.sim(&["list"]).expect_success().contains("4-6"));
+    let json = place.sim(&["run", "split", "--seeds", "1..6", "--json"]).expect_success();
+    let json: Value = serde_json::from_str(&json).expect("it is JSON");
+    let runs = json["runs"].as_array().expect("a list");
+    let marks = |run: &Value| run["marks"].as_object().map(|marks| marks.keys().cloned().collect());
+    let drawn: std::collections::BTreeSet<Option<Vec<String>>> = runs.iter().map(marks).collect();
+    assert!(runs.len() == 6 && drawn.len() > 3, "each seed draws other faults: {drawn:?}");
+    let replay = place.sim(&["replay", "split", "--seed", "3"]).expect_success();
+    assert!(replay.contains(&format!("hash {}", runs[2]["hash"].as_str().expect("text"))));
+    let swarm = place.sim(&["swarm", "split", "--for", "500ms"]).expect_success();
+    assert!(swarm.ends_with(" scenarios, 0 failed\n"), "{swarm}");
+    let both = Place::with(&format!("{SWARM}[nodes]\ncount = 5\n"));
+    both.sim(&["run", "split"]).expect_refused(&["nodes", "[swarm]"]);
+    Place::with(SPLIT).sim(&["swarm", "split"]).expect_refused(&["\"split\"", "[swarm]"]);
 }
 
 #[test]

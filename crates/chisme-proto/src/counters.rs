@@ -138,6 +138,16 @@ counters! {
     stalls,
     /// Errors that foca reported; each is a bug or a hostile member.
     swim_errors,
+    /// Rounds in which this node compared its view with a random member's.
+    sync_rounds,
+    /// Times that it told another what it knows, bucket by bucket.
+    sync_comparisons,
+    /// Pages of members sent.
+    sync_pages_sent,
+    /// Pages received that changed who is up in this node's view.
+    sync_pages_useful,
+    /// Comparisons and pages that a rate limit kept back.
+    sync_limited,
     /// Versions of its record that this node published.
     records_published,
     /// Versions of other members' records that were taken over.

@@ -44,6 +44,7 @@ mod replay;
 mod roster;
 mod rtt;
 mod swim;
+mod sync;
 mod table;
 mod time;
 mod wire;

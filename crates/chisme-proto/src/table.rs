@@ -16,6 +16,7 @@ use crate::order::{Order, make_room};
 use crate::record::Published;
 use crate::roster::{Roster, Run};
 use crate::swim::{Directory, Id, Incarnation, Index, is_farewell};
+use crate::sync::digest::Sums;
 use crate::{Endpoints, Instant, Life, MemberState, MemberView, NodeName, Record, Session};
 
 pub(crate) use entry::Entry;
@@ -78,6 +79,8 @@ pub(crate) struct Table {
     roster: Option<Roster>,
     /// What members say of themselves, each in its present session.
     records: BTreeMap<Index, Arc<Published>>,
+    /// Over those that are up: changes with every one of them.
+    sums: Sums,
 }
 
 /// The members by place; place 0 stays empty, it is this node's own.
@@ -126,6 +129,11 @@ impl Table {
     /// holds since we went over to another side.
     pub(crate) const fn departed(&self) -> usize {
         self.departed
+    }
+
+    /// What is held up, for a comparison; this node is not in it.
+    pub(crate) const fn sums(&self) -> &Sums {
+        &self.sums
     }
 
     pub(crate) fn find(&self, hash: NameHash) -> Option<&Entry> {
@@ -212,6 +220,11 @@ impl Table {
         let was = counts(entry);
         change(entry);
         let is = counts(entry);
+        match (was[0], is[0]) {
+            (0, 1) => self.sums.add(entry.hash(), entry.id().age()),
+            (1, 0) => self.sums.subtract(entry.hash(), entry.id().age()),
+            _ => {}
+        }
         self.up = self.up + is[0] - was[0];
         self.gone = self.gone + is[1] - was[1];
         self.departed = self.departed + is[2] - was[2];
@@ -234,6 +247,10 @@ impl Table {
         let Some(entry) = self.entries.at_mut(index) else { return };
         let was_shown = entry.shown_state().is_some();
         let before = entry.replace_run(run);
+        if entry.is_up() {
+            self.sums.subtract(before.hash, (before.session, before.life));
+            self.sums.add(entry.hash(), entry.id().age());
+        }
         if was_shown {
             self.shown.entry(index).or_insert(before);
         }
@@ -263,6 +280,13 @@ impl Table {
     /// What a member says of itself; none if it says nothing, or nothing was heard of it.
     pub(crate) fn record(&self, index: Index) -> Option<&Arc<Published>> {
         self.records.get(&index)
+    }
+
+    /// What is known of members that are up, in no order that means anything.
+    pub(crate) fn records_up(&self) -> impl Iterator<Item = (&Entry, &Arc<Published>)> {
+        let known =
+            self.records.iter().filter_map(|(&index, record)| Some((self.at(index)?, record)));
+        known.filter(|(entry, _)| entry.is_up())
     }
 
     /// What the user is shown of that while a member is in `state`.
@@ -332,6 +356,7 @@ impl Table {
             entry.hold(None);
         }
         (self.up, self.gone) = (0, 0);
+        self.sums = Sums::default();
         self.departed = self.iter().filter(|entry| entry.is_departed()).count();
     }
 
@@ -349,6 +374,9 @@ impl Table {
     /// Removes an entry, wherever it stands.
     pub(crate) fn remove(&mut self, index: Index) {
         let Some(entry) = self.entries.at(index) else { return };
+        if entry.is_up() {
+            self.sums.subtract(entry.hash(), entry.id().age());
+        }
         self.up -= usize::from(entry.is_up());
         self.gone -= usize::from(entry.is_gone());
         self.departed -= usize::from(entry.is_departed());

@@ -7,6 +7,7 @@ use crate::baseline::FIRST_BYTE;
 const HEADER_LEN: usize = 30;
 const TAG_LEN: usize = 16;
 const KIND_SWIM: u8 = 6;
+const KIND_SYNC: u8 = 0x40;
 const SECTION_SWIM: u8 = 7;
 
 /// The name of the kind, or of the SWIM message inside.
@@ -42,6 +43,9 @@ pub fn kind(datagram: &[u8]) -> &'static str {
     let Some(&kind) = datagram.get(1) else { return "garbage" };
     if datagram[0] == FIRST_BYTE {
         return MESSAGES.get(usize::from(kind)).copied().unwrap_or("unknown");
+    }
+    if kind == KIND_SYNC {
+        return "sync";
     }
     if kind != KIND_SWIM {
         return KINDS.get(usize::from(kind).wrapping_sub(1)).copied().unwrap_or("unknown");

@@ -35,6 +35,28 @@ pub(crate) fn judge(scenario: &Scenario, figures: &Figures) -> Vec<Expectation> 
         .collect()
 }
 
+/// What every run demands and this scenario knows to be missed: with it, one can see whether it is.
+pub(crate) fn known(
+    scenario: &Scenario,
+    converged: Option<f64>,
+    quiet: Option<bool>,
+) -> Vec<Expectation> {
+    let liveness = scenario.liveness.as_secs_f64();
+    let changes = quiet.map(|quiet| f64::from(u8::from(!quiet)));
+    [(CONVERGED, liveness, converged, "s"), (QUIET, 0.0, changes, "")]
+        .into_iter()
+        .filter(|(what, ..)| scenario.known_misses.iter().any(|known| known == what))
+        .map(|(what, wanted, got, unit)| Expectation {
+            what: what.to_owned(),
+            wanted,
+            got,
+            unit,
+            met: got.is_some_and(|got| got <= wanted),
+            known_miss: true,
+        })
+        .collect()
+}
+
 /// The first expectations that are missed although nobody knew.
 pub(crate) fn verdict(expectations: &[Expectation]) -> Verdict {
     let missed: Vec<String> =
@@ -149,6 +171,20 @@ mod tests {
         figures.false_downs = 2;
         let lines = judge(&known, &figures);
         assert!(lines.iter().any(|line| line.what == "false_downs" && line.met && line.known_miss));
+    }
+
+    #[test]
+    fn a_demand_that_is_known_to_be_missed_is_told_as_met_once_it_is() {
+        let scenario = scenario("known_misses = ['converged', 'quiet']");
+        let met = |converged, quiet| {
+            let lines = known(&scenario, converged, quiet).into_iter();
+            lines.map(|line| (line.what, line.met)).collect::<Vec<_>>()
+        };
+        let told =
+            |converged, quiet| vec![(CONVERGED.to_owned(), converged), (QUIET.to_owned(), quiet)];
+        assert_eq!(met(Some(3.0), Some(true)), told(true, true));
+        assert_eq!(met(Some(3.0), Some(false)), told(true, false));
+        assert_eq!(met(None, None), told(false, false));
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub struct Outcome {
     pub point: BTreeMap<String, toml::Value>,
     /// Which detector ran.
     pub detector: DetectorMode,
+    /// What its scenario compares over its grid: parameters, and figures.
+    #[serde(skip)]
+    pub axes: Vec<String>,
     /// The detector's protocol period, in seconds: what papers count latencies in.
     pub probe_period: f64,
     /// How it ended.

@@ -76,7 +76,7 @@ pub(crate) fn run_with(
     keep: &Keep,
     mut company: Company<'_>,
 ) -> Option<Outcome> {
-    let here = scenario.at(point);
+    let here = scenario.at(point).and_then(|here| here.drawn(seed));
     let mut run = Run::new(here.as_ref().unwrap_or(scenario), seed, keep, &mut company);
     if let Err(error) = &here {
         run.found(Verdict::Harness(error.to_string()));
@@ -110,6 +110,8 @@ struct Run<'a> {
     faults_ended_at: f64,
     /// Whether it came to the end of its faults.
     disturbed: bool,
+    /// Whether nothing changed in the quiet phase; none if it did not come to one.
+    quiet: Option<bool>,
     /// None only while they play, and if what plays them has panicked.
     faults: Option<Faults<'a>>,
 }
@@ -130,6 +132,7 @@ impl<'a> Run<'a> {
             formed_at: None,
             faults_ended_at: 0.0,
             disturbed: false,
+            quiet: None,
             faults: Some(Faults::new(scenario, seed)),
         }
     }
@@ -229,10 +232,9 @@ impl<'a> Run<'a> {
         }
         let quiet = self.cluster.now();
         self.cluster.run_for(self.scenario.quiet);
-        if may_be_loud {
-            return Ok(());
-        }
-        match self.cluster.noise_since(quiet).or_else(|| self.cluster.wrong()) {
+        let noise = self.cluster.noise_since(quiet).or_else(|| self.cluster.wrong());
+        self.quiet = Some(noise.is_none());
+        match noise.filter(|_| !may_be_loud) {
             Some(noise) => Err(Verdict::NotLive(format!("not quiet: {noise}"))),
             None => Ok(()),
         }
@@ -309,7 +311,7 @@ impl<'a> Run<'a> {
         self.tally();
         self.messages();
         self.judge_marks();
-        let Self { scenario, cluster, mut figures, marks, mut verdict, .. } = self;
+        let Self { scenario, cluster, mut figures, marks, mut verdict, quiet, .. } = self;
         let virtual_seconds = seconds(cluster.now());
         let (seed, hash, events) = (cluster.seed, cluster.digest(), cluster.events);
         let recorder = cluster.into_recorder();
@@ -320,7 +322,8 @@ impl<'a> Run<'a> {
         figures.bytes_per_second = total(|traffic| traffic.bytes);
         figures.sent =
             recorder.sent.iter().map(|(kind, traffic)| ((*kind).to_owned(), *traffic)).collect();
-        let expectations = expect::judge(scenario, &figures);
+        let mut expectations = expect::judge(scenario, &figures);
+        expectations.extend(expect::known(scenario, figures.converged, quiet));
         if self.disturbed {
             verdict = verdict.worse(expect::verdict(&expectations));
         }
@@ -336,6 +339,7 @@ impl<'a> Run<'a> {
             seed,
             point: point.clone(),
             detector: scenario.detector,
+            axes: scenario.axes.clone(),
             probe_period: probe_period(scenario),
             verdict,
             expectations,

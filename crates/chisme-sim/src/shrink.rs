@@ -74,7 +74,7 @@ fn shrink_by(
     told: impl FnMut(&str),
     run: impl FnMut(&Scenario) -> Option<Outcome>,
 ) -> Option<Shrunk> {
-    let mut table = scenario.at(point).ok()?.table;
+    let mut table = scenario.at(point).and_then(|here| here.drawn(seed)).ok()?.table;
     table.remove("grid");
     table.remove("axes");
     table.insert("seeds".to_owned(), Value::String(seed.to_string()));

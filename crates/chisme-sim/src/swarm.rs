@@ -9,17 +9,15 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use toml::{Table, Value};
 
-use crate::scenario::Scenario;
+use crate::scenario::{Ranges, Scenario, ScenarioError};
 
-/// Nodes: small clusters find the most, as every node meets every fault.
-const NODES: std::ops::RangeInclusive<usize> = 4..=20;
+/// No fault begins earlier, or lasts shorter, in milliseconds.
+const EARLIEST: u64 = 500;
+const SHORTEST: u64 = 200;
 
-/// Faults in one scenario.
-const FAULTS: std::ops::RangeInclusive<usize> = 1..=6;
-
-/// Faults begin within so many milliseconds after the views are complete, and last so long.
-const BEGIN: std::ops::RangeInclusive<u64> = 500..=40_000;
-const LAST: std::ops::RangeInclusive<u64> = 200..=45_000;
+/// What a scenario that is drawn has from the file that says within what.
+const KEPT: [&str; 7] =
+    ["why", "expected", "source", "liveness", "known_misses", "config", "detector"];
 
 /// After the faults: twice the longest cadence of look-ups, by which islands meet again.
 const LIVENESS: &str = "180s";
@@ -33,15 +31,29 @@ const LOSSY: [&str; 3] = ["loss", "corrupt", "truncate"];
 /// none of them meets a process that another has ended. At least half of the seeds of the cluster
 /// stay.
 pub fn swarm(seed: u64) -> Scenario {
-    let mut draw = Draw::new(seed);
-    let table = draw.scenario(seed);
-    let name = format!("swarm-{seed}");
-    Scenario::parse(&name, &table.to_string())
-        .unwrap_or_else(|error| panic!("seed {seed} draws no scenario: {error}\n{table}"))
+    drawn(&format!("swarm-{seed}"), &Table::new(), &Ranges::default(), seed)
+        .unwrap_or_else(|error| panic!("seed {seed} draws no scenario: {error}"))
 }
 
-struct Draw {
+/// Draws within other ranges. `file` says what there is besides nodes, network and faults.
+pub(crate) fn drawn(
+    name: &str,
+    file: &Table,
+    ranges: &Ranges,
+    seed: u64,
+) -> Result<Scenario, ScenarioError> {
+    let mut table = Draw::new(ranges, seed).scenario(seed);
+    for key in KEPT {
+        if let Some(value) = file.get(key) {
+            table.insert(key.to_owned(), value.clone());
+        }
+    }
+    Scenario::parse(name, &table.to_string())
+}
+
+struct Draw<'a> {
     rng: ChaCha8Rng,
+    ranges: &'a Ranges,
     nodes: usize,
     /// Nodes that no process fault is about yet.
     free: Vec<usize>,
@@ -49,14 +61,14 @@ struct Draw {
     confusing: bool,
 }
 
-impl Draw {
-    fn new(seed: u64) -> Self {
+impl<'a> Draw<'a> {
+    fn new(ranges: &'a Ranges, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let nodes = rng.random_range(NODES);
+        let nodes = rng.random_range(ranges.nodes.clone());
         // n0 stays, as the seed that there always is.
         let mut free: Vec<usize> = (1..nodes).collect();
         free.shuffle(&mut rng);
-        Self { rng, nodes, free, confusing: false }
+        Self { rng, ranges, nodes, free, confusing: false }
     }
 
     fn scenario(&mut self, seed: u64) -> Table {
@@ -76,7 +88,7 @@ impl Draw {
         table.insert("network".to_owned(), network.into());
         // Chance may give a fault nothing to do: a short one of DNS, a buffer that never overflows.
         table.insert("all_faults_happen".to_owned(), Value::Boolean(false));
-        let faults = self.rng.random_range(FAULTS);
+        let faults = self.rng.random_range(self.ranges.faults.clone());
         let faults: Vec<Value> = (0..faults).map(|_| Value::Table(self.fault())).collect();
         table.insert("fault".to_owned(), Value::Array(faults));
         if self.confusing {
@@ -148,7 +160,8 @@ impl Draw {
             4 => self.outside(),
             _ => self.process().unwrap_or_else(|| self.cut()),
         };
-        let at = self.millis(BEGIN);
+        let latest = millis(self.ranges.begin_within).max(EARLIEST);
+        let at = self.millis(EARLIEST..=latest);
         fault.insert("at".to_owned(), at);
         fault
     }
@@ -191,7 +204,7 @@ impl Draw {
             }
         };
         let mut fault = one(kind, inner.into());
-        self.lasts(&mut fault, LAST);
+        self.lasts(&mut fault, self.usual());
         fault
     }
 
@@ -221,7 +234,7 @@ impl Draw {
         link.insert("both_ways".to_owned(), Value::Boolean(self.coin(2)));
         link.insert("is".to_owned(), is.into());
         let mut fault = one("link", link.into());
-        self.lasts(&mut fault, LAST);
+        self.lasts(&mut fault, self.usual());
         fault
     }
 
@@ -310,16 +323,20 @@ impl Draw {
     fn impaired(&mut self, kind: &str, what: Value) -> Table {
         self.confusing = true;
         let mut fault = one(kind, what);
-        self.lasts(&mut fault, LAST);
+        self.lasts(&mut fault, self.usual());
         fault
     }
 
     fn maybe_for_ever(&mut self, kind: &str, nodes: Value) -> Table {
         let mut fault = one(kind, nodes);
         if self.coin(2) {
-            self.lasts(&mut fault, LAST);
+            self.lasts(&mut fault, self.usual());
         }
         fault
+    }
+
+    fn usual(&self) -> std::ops::RangeInclusive<u64> {
+        SHORTEST..=millis(self.ranges.last_at_most).max(SHORTEST)
     }
 
     fn lasts(&mut self, fault: &mut Table, range: std::ops::RangeInclusive<u64>) {
@@ -345,6 +362,10 @@ impl Draw {
     fn coin(&mut self, sides: u32) -> bool {
         self.rng.random_range(0..sides) == 0
     }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn one(key: &str, value: Value) -> Table {
@@ -376,8 +397,42 @@ mod tests {
                 }
             }
         }
-        assert_eq!(sizes.len(), NODES.count(), "every size");
+        assert_eq!(sizes.len(), Ranges::default().nodes.count(), "every size");
         assert_eq!(kinds.len(), 17, "every kind of fault");
+    }
+
+    #[test]
+    fn the_scenario_that_is_shipped_draws_what_the_command_draws() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../simulations/swarm.toml");
+        let text = std::fs::read_to_string(file).expect("it is shipped");
+        let shipped = Scenario::parse("swarm", &text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(shipped.swarm, Some(Ranges::default()));
+        let (drawn, usual) = (shipped.drawn(7).expect("a scenario"), swarm(7));
+        for key in ["nodes", "network", "fault", "liveness"] {
+            assert_eq!(drawn.table.get(key), usual.table.get(key), "{key}");
+        }
+        assert_eq!((drawn.name.as_str(), drawn.why), ("swarm", shipped.why));
+    }
+
+    #[test]
+    fn other_ranges_are_kept_to() {
+        let ranges = Ranges {
+            nodes: 30..=31,
+            faults: 2..=3,
+            begin_within: Duration::from_secs(2),
+            last_at_most: Duration::from_secs(1),
+        };
+        for seed in 0..50 {
+            let drawn = drawn("far", &Table::new(), &ranges, seed).expect("a scenario");
+            assert!(ranges.nodes.contains(&drawn.nodes.count));
+            assert!(ranges.faults.contains(&drawn.faults.len()));
+            for timed in &drawn.faults {
+                assert!(timed.at <= ranges.begin_within, "{timed:?}");
+                if matches!(timed.fault, Fault::Freeze { .. } | Fault::Crash { .. }) {
+                    assert!(timed.lasts.is_none_or(|lasts| lasts <= ranges.last_at_most));
+                }
+            }
+        }
     }
 
     #[test]

@@ -107,8 +107,10 @@ fn what_is_remembered_from_before_a_yield_is_bounded_too() {
             cluster.heal();
             cluster.expect_complete_within(secs(60));
             let remembered = cluster.members("n3").len() - cluster.up_view("n3").len();
-            assert_eq!(remembered, cluster.status("n3").tombstones);
-            assert!(remembered <= TOMBSTONES, "round {round}: {remembered}");
+            // Others told it of some that it has never seen up.
+            let tombstones = cluster.status("n3").tombstones;
+            assert!(remembered <= tombstones, "round {round}: {remembered} of {tombstones}");
+            assert!(tombstones <= TOMBSTONES, "round {round}: {tombstones}");
             assert_eq!(cluster.counters("n3").yields, round + 1);
 
             // Who left is not looked for, not even by who has yielded since.

@@ -14,6 +14,7 @@ fn tcpdump_reads_a_capture_and_finds_all_checksums_right() {
     let mut cluster = Cluster::of(4, 11);
     cluster.record_datagrams();
     cluster.expect_complete_within(secs(5));
+    cluster.run_for(secs(5));
     let sent: Vec<Captured> = (0_u64..)
         .zip(cluster.recorded())
         .map(|(n, datagram)| Captured {

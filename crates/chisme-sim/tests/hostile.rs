@@ -3,14 +3,14 @@
 
 use std::net::SocketAddr;
 
-use chisme_proto::Rejection;
+use chisme_proto::{RecordEdit, Rejection};
 use chisme_sim::{Cluster, Datagram, millis, secs, seeds};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use rand::rngs::ChaCha8Rng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 const HEADER_LEN: usize = 30;
 const TAG_LEN: usize = 16;
@@ -118,8 +118,15 @@ fn with_madman(seed: u64) -> (Cluster, Madman, Vec<Datagram>) {
     cluster.run_for(secs(5));
     cluster.thaw("n3");
     cluster.ping("n1", "n2");
+    // Everything that is said of records: in full, announced, asked for, compared.
+    let tags = |value: String| RecordEdit::SetTags([("tag".to_owned(), value)].into());
+    cluster.edit_record("n4", tags("x".repeat(4_000)));
+    cluster.edit_record("mad", tags("small".to_owned()));
+    cluster.run_for(secs(5));
     cluster.partition(&["n1", "n2"]);
     cluster.run_for(secs(15));
+    cluster.edit_record("n2", tags("meanwhile".to_owned()));
+    cluster.run_for(secs(1));
     cluster.heal();
     cluster.expect_complete_within(secs(30));
     let tape = cluster.recorded().to_vec();
@@ -194,4 +201,109 @@ fn nobody_falls_over_and_the_views_become_whole_again() {
         cluster.assert_quiet(since, &[]);
         assert_eq!(cluster.running(), alive);
     }
+}
+
+/// How many datagrams of kind Record `n0` has sent to the madman since `from`.
+fn records_drawn(cluster: &Cluster, from: usize, madman: &Madman) -> usize {
+    let of_n0 = cluster.address("n0");
+    let drawn = cluster.recorded()[from..].iter();
+    drawn.filter(|d| d.from == of_n0 && d.to == madman.from && d.bytes[1] == RECORD).count()
+}
+
+fn section(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(payload.len()).expect("short").to_be_bytes();
+    [&[kind][..], &len, payload].concat()
+}
+
+/// A question for five of the six fragments that the record of n4 has.
+fn ask_for_n4(cluster: &Cluster) -> Vec<u8> {
+    let mut ask = vec![1];
+    ask.extend_from_slice(&Sha256::digest("n4@sim")[..16]);
+    ask.extend_from_slice(&cluster.session("n4").to_u64().to_be_bytes());
+    ask.extend_from_slice(&[1, 0x1f]);
+    ask
+}
+
+const SWIM: u8 = 6;
+const RECORD: u8 = 0x60;
+const DIGEST: u8 = 0x60;
+const BUCKETS: u8 = 0x61;
+const PAGE: u8 = 0x62;
+const NEWS: u8 = 0x63;
+const ASKS: u8 = 0x65;
+
+#[test]
+fn who_asks_too_much_about_records_is_slowed() {
+    let (mut cluster, mut madman, _) = with_madman(1);
+    cluster.freeze("mad");
+    let receiver = cluster.session("n0").to_u64().to_be_bytes();
+    // Fragments of the large record of n4: once, and then a hundred times at one moment.
+    let ask = ask_for_n4(&cluster);
+    let mut flood = |cluster: &mut Cluster, section: &[u8], times: usize| {
+        let from = cluster.recorded().len();
+        for _ in 0..times {
+            let body = [madman.sender.clone(), section.to_vec()].concat();
+            let forged = madman.seal(RECORD, &receiver, &body);
+            cluster.inject(madman.from, "n0", &forged);
+        }
+        cluster.run_for(millis(10));
+        records_drawn(cluster, from, &madman)
+    };
+    assert_eq!(flood(&mut cluster, &section(ASKS, &ask), 1), 5, "five of its six fragments");
+    let drawn = flood(&mut cluster, &section(ASKS, &ask), 100);
+    assert!((1..=140).contains(&drawn), "{drawn} fragments");
+    let limited = cluster.counters("n0").record_fragments_limited;
+    assert!(limited > 300, "{limited} kept back, {drawn} sent");
+
+    let drawn = flood(&mut cluster, &section(BUCKETS, &[7; 128]), 200);
+    assert!((1..=45).contains(&drawn), "{drawn} pages");
+}
+
+#[test]
+fn who_lists_nothing_is_told_what_there_is() {
+    let (mut cluster, mut madman, _) = with_madman(1);
+    cluster.freeze("mad");
+    let receiver = cluster.session("n0").to_u64().to_be_bytes();
+    let told = |cluster: &mut Cluster, madman: &mut Madman, buckets: &[u8]| {
+        let from = cluster.recorded().len();
+        // In these buckets, up to the highest name hash, it has nothing.
+        let page = [buckets, &[0], &[0xff; 16], &[0]].concat();
+        let body = [madman.sender.clone(), section(PAGE, &page)].concat();
+        let forged = madman.seal(RECORD, &receiver, &body);
+        cluster.inject(madman.from, "n0", &forged);
+        cluster.run_for(millis(5));
+        let mut drawn = cluster.recorded()[from..].iter().filter(|d| d.to == madman.from);
+        drawn.any(|d| split(&d.bytes[HEADER_LEN..d.bytes.len() - TAG_LEN])[1][0] == NEWS)
+    };
+    assert!(told(&mut cluster, &mut madman, &[251, 0xff, 0xff]));
+    assert!(!told(&mut cluster, &mut madman, &[0]), "it speaks of no bucket");
+}
+
+/// How often n0 compares in two seconds, in which another shows it a digest that differs eight
+/// times; and asks it for something each time, or does not.
+fn comparisons(asks: bool) -> u64 {
+    let (mut cluster, mut madman, _) = with_madman(1);
+    cluster.run_for(secs(15));
+    let receiver = cluster.session("n0").to_u64().to_be_bytes();
+    let ask = ask_for_n4(&cluster);
+    let before = cluster.counters("n0").record_comparisons;
+    for _ in 0..8 {
+        let gossip = [section(7, &[0, 0, 8]), section(DIGEST, &[7; 8])].concat();
+        let forged = madman.seal(SWIM, &receiver, &[madman.sender.clone(), gossip].concat());
+        cluster.inject(madman.from, "n0", &forged);
+        if asks {
+            let body = [madman.sender.clone(), section(ASKS, &ask)].concat();
+            let forged = madman.seal(RECORD, &receiver, &body);
+            cluster.inject(madman.from, "n0", &forged);
+        }
+        cluster.run_for(millis(260));
+    }
+    cluster.counters("n0").record_comparisons - before
+}
+
+#[test]
+fn comparisons_that_bring_nothing_become_rare_and_those_that_help_do_not() {
+    let (in_vain, of_use) = (comparisons(false), comparisons(true));
+    assert!((1..=5).contains(&in_vain), "{in_vain} in vain");
+    assert!((7..=9).contains(&of_use), "{of_use} of use");
 }

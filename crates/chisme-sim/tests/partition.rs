@@ -251,3 +251,25 @@ fn repeated_cuts_leave_nothing_behind() {
         cluster.assert_quiet(since, &[]);
     }
 }
+
+#[test]
+fn two_that_were_cut_off_briefly_harm_nobody_when_they_come_back() {
+    for seed in seeds(300) {
+        let mut cluster = formed(14, seed);
+        let away = labels(3..5);
+        // They have not concluded on everybody by then, but on most.
+        cluster.partition(&borrowed(&away));
+        cluster.run_for(millis(15_000 + seed * 137 % 3_000));
+        let healed = cluster.now();
+        cluster.heal();
+        cluster.expect_complete_within(secs(30));
+        cluster.run_for(secs(20));
+        cluster.assert_complete();
+        for label in cluster.running().iter().filter(|label| !away.contains(label)) {
+            let counters = cluster.counters(label);
+            assert_eq!((counters.lives_raised, counters.yields), (0, 0), "{label} was not away");
+            let down = |change: &String| change.starts_with("down");
+            assert!(!cluster.changes(label, healed).iter().any(down), "{label}");
+        }
+    }
+}

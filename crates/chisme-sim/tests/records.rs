@@ -192,8 +192,9 @@ fn all_that_start_together_with_records_know_all_of_them() {
         cluster.expect_complete_within(secs(60));
         let since = cluster.now();
         for n in 0..64 {
-            known_after(&mut cluster, &format!("n{n}"), secs(20));
+            known_after(&mut cluster, &format!("n{n}"), secs(5));
         }
+        assert!(cluster.now() - since <= secs(5));
         println!("seed {seed}: all records are known {:?} after the views", cluster.now() - since);
 
         // Who comes later has them soon.
@@ -202,8 +203,9 @@ fn all_that_start_together_with_records_know_all_of_them() {
         cluster.expect_complete_within(secs(60));
         let since = cluster.now();
         for n in 0..64 {
-            known_after(&mut cluster, &format!("n{n}"), secs(20));
+            known_after(&mut cluster, &format!("n{n}"), secs(5));
         }
+        assert!(cluster.now() - since <= secs(5));
         println!("seed {seed}: a newcomer has them {:?} after its view", cluster.now() - since);
     }
 }

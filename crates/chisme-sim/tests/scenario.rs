@@ -34,6 +34,17 @@ fn a_run_repeats_exactly() {
 }
 
 #[test]
+fn axes_name_parameters_and_figures_that_there_are() {
+    let with = |axes: &str| {
+        let text = format!("axes = {axes}\n{SPLIT}\n[grid]\n'nodes.count' = [6, 8]\n");
+        Scenario::parse("test", &text)
+    };
+    assert!(with("['nodes.count', 'detection.p50']").is_ok());
+    let error = with("['nodes.cuont']").expect_err("no such parameter").to_string();
+    assert!(error.contains("nodes.cuont") && error.contains("false_downs"), "{error}");
+}
+
+#[test]
 fn what_is_wrong_with_a_file_is_named_with_its_line() {
     for (wrong, names) in [("latency = 3", "latency"), ("loss = 1.5", "loss"), ("los = 0.5", "los")]
     {

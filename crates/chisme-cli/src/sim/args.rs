@@ -53,6 +53,12 @@ pub(crate) struct Changes {
     pub(crate) set: Vec<String>,
 }
 
+impl Changes {
+    pub(crate) const fn none() -> Self {
+        Self { set: Vec::new() }
+    }
+}
+
 /// What is written besides the table.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
@@ -129,6 +135,12 @@ pub(crate) struct ReplayArgs {
 /// `chisme sim swarm`.
 #[derive(Args, Debug)]
 pub(crate) struct SwarmArgs {
+    /// A file, or the name of a scenario, whose [swarm] says within what is drawn. [default: what a
+    /// correct product must stand]
+    #[arg(value_name = "FILE|NAME")]
+    pub(crate) scenario: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// Stop after this time. [default: never, until Ctrl-C]
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     pub(crate) limit: Option<Duration>,

@@ -64,8 +64,7 @@ pub(super) fn all(dir: &Path) -> Result<Vec<Scenario>, UsageError> {
         }
     }
     paths.sort();
-    let none = Changes { set: Vec::new() };
-    let load = |path: &PathBuf| load(&path.to_string_lossy(), dir, &none);
+    let load = |path: &PathBuf| load(&path.to_string_lossy(), dir, &Changes::none());
     paths.iter().map(|path| load(path).map(|asked| asked.scenario)).collect()
 }
 

@@ -46,6 +46,7 @@ fn list(dir: &Path, json: bool) -> anyhow::Result<ExitCode> {
                 serde_json::json!({
                     "name": one.name, "nodes": one.nodes.count, "why": one.why.trim(),
                     "expected": one.expected.trim(), "source": one.source.trim(),
+                    "swarm": one.swarm.is_some(),
                     "seeds": [one.seeds.start(), one.seeds.end()], "points": one.points().len(),
                     "known_misses": one.known_misses,
                 })
@@ -59,7 +60,11 @@ fn list(dir: &Path, json: bool) -> anyhow::Result<ExitCode> {
         let why = one.why.split_whitespace().collect::<Vec<_>>().join(" ");
         let first = why.split_inclusive(". ").next().unwrap_or(&why).trim().to_owned();
         let runs = one.seeds.clone().count() * one.points().len();
-        table.add_row(vec![one.name.clone(), one.nodes.count.to_string(), runs.to_string(), first]);
+        let nodes = match &one.swarm {
+            Some(ranges) => format!("{}-{}", ranges.nodes.start(), ranges.nodes.end()),
+            None => one.nodes.count.to_string(),
+        };
+        table.add_row(vec![one.name.clone(), nodes, runs.to_string(), first]);
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     out(&(lines.join("\n") + "\n"))?;

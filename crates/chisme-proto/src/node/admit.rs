@@ -243,14 +243,20 @@ impl Node {
             they_accuse: proof.standing.holds.accuses(self.life),
         });
 
-        // A mate of the side that we have left comes over as we did.
-        let theirs = if carried { Outcome::Yield } else { theirs };
+        // A mate of the side that we have left comes over as we did. Who held us Down is none: we
+        // had not noticed yet that we lost it, and it may be of the side that we went over to.
+        let held_us_down = matches!(proof.standing.holds, Holds::Gone(_));
+        let theirs = if carried && !held_us_down { Outcome::Yield } else { theirs };
         self.give_way(mine, proof.standing.holds, peer, now);
         let welcome = Welcome { nonce: proof.nonce, outcome: theirs, standing: ours };
         self.correct_endpoint(proof.to);
         self.send(peer.from, peer.session, &Body::Welcome(welcome));
-        if theirs == Outcome::Nothing {
+        if mine == Outcome::Yield {
+            // Who goes over learns the other side's view from the one whom it met.
             self.welcome_member(peer, now);
+        } else if theirs == Outcome::Nothing {
+            // The newcomer asks for what it lacks, and tells what we lack.
+            self.admit_sender(peer, 0, now);
         }
     }
 

@@ -31,5 +31,6 @@ impl Node {
             };
             self.take_claim(&claim, false, now);
         }
+        self.compare_at_leisure(now);
     }
 }

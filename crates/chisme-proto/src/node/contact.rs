@@ -253,10 +253,9 @@ impl Node {
 
     /// Takes a proven peer into the table and asks for its view.
     pub(super) fn welcome_member(&mut self, peer: &Peer, now: Instant) {
-        let Some(id) = self.admit_sender(peer, 0, now) else { return };
-        let directory = self.table.entries_mut();
-        let result = self.engine.announce(id, directory, &mut self.effects);
-        self.count_swim(result);
+        if let Some(id) = self.admit_sender(peer, 0, now) {
+            self.send_sums(&id);
+        }
     }
 
     /// The peer that we asked, or a newcomer that asked us, says no.

@@ -22,6 +22,9 @@ const LOADING: Duration = Duration::from_secs(10);
 /// For so long the mates of a node that yields stay up in its user's view, until they yield too.
 const CARRY: Duration = Duration::from_secs(5);
 
+/// How many members that a node suspects are told so when it raises its life.
+const RETOLD: usize = 16;
+
 /// How many mates are told to whom we went over.
 const INTRODUCTIONS: usize = 8;
 
@@ -56,6 +59,18 @@ impl Node {
         self.counters.lives_raised += 1;
         self.next_life();
         self.renew(now);
+        self.restart_suspicions(now);
+    }
+
+    /// Whoever was held Down may have been cut off, and then whom it suspects could not refute that:
+    /// they are told, and get the time anew.
+    fn restart_suspicions(&mut self, now: Instant) {
+        let until = now + self.suspicion_timeout();
+        for id in self.schedule.restart_conclusions(until).into_iter().take(RETOLD) {
+            if let Some(suspicion) = self.as_update(&id) {
+                self.tell(&id, &[suspicion], now);
+            }
+        }
     }
 
     /// Does what the healing rule asks of us. `holds` is how the peer holds us: a life that is held
@@ -100,6 +115,7 @@ impl Node {
         let result = self.engine.gossip(self.table.entries_mut(), &mut self.effects);
         self.count_swim(result);
         self.schedule.forget_swim_before(self.generation);
+        self.view_changed(now);
     }
 
     /// Goes over to the side of `winner`: foca is rebuilt under a new life and learns that side's

@@ -196,6 +196,7 @@ impl Node {
             Body::Introduce(introduction) => self.take_introduction(&peer, &introduction, now),
             Body::Notice(notice) => self.take_notice(&peer, notice, now),
             Body::Record(body) => self.take_record(&peer, body, now),
+            Body::Sync(body) => self.take_sync(&peer, body, now),
         }
         Ok(())
     }
@@ -209,7 +210,7 @@ impl Node {
             return Ok(());
         };
         for update in &packet.updates {
-            self.filter_update(update, peer, now);
+            self.filter_update(update, peer, true, now);
         }
         if packet.dst_life != self.life && packet.message != Message::Announce {
             // Meant for a life that is over: what we send carries the present one.

@@ -3,25 +3,14 @@
 use std::time::Duration;
 
 use foca::{Member, State};
-use rand::RngExt;
 
+use super::Node;
 use super::inbound::Peer;
-use super::{Node, Timer};
 use crate::identity::NameHash;
 use crate::swim::{Id, Incarnation, LEFT};
 use crate::table::{Entry, Held};
 use crate::wire::Update;
 use crate::{Endpoints, Instant, Life, NodeName, Session};
-
-/// The first wait before a node asks a random member for its view again; it doubles while nothing
-/// new comes of it.
-pub(super) const FIRST_ANNOUNCE: Duration = Duration::from_millis(300);
-
-/// The longest wait between two such questions.
-const LAST_ANNOUNCE: Duration = Duration::from_secs(60);
-
-/// A wait from which it goes back to the first as soon as somebody comes up.
-const LONG_ANNOUNCE: Duration = Duration::from_secs(5);
 
 /// How often one member is told something that it did not ask for.
 const NUDGE_PERIOD: Duration = Duration::from_millis(100);
@@ -103,8 +92,14 @@ impl Node {
         }
     }
 
-    /// Judges one update of a packet, and applies what remains of it.
-    pub(super) fn filter_update(&mut self, update: &Update, by: &Peer, now: Instant) {
+    /// Judges one update of a packet or a page, and applies what remains of it.
+    pub(super) fn filter_update(
+        &mut self,
+        update: &Update,
+        by: &Peer,
+        tell_on: bool,
+        now: Instant,
+    ) {
         let hash = update.hash();
         let held = Held { incarnation: update.incarnation, state: update.swim_state() };
         let age = (update.session, update.life);
@@ -132,7 +127,7 @@ impl Node {
                 return;
             }
         }
-        let broadcast = now >= self.loading_until;
+        let broadcast = tell_on && now >= self.loading_until;
         let claim = Claim { name: &update.name, hash, age, endpoints: update.endpoints, held };
         if self.take_claim(&claim, broadcast, now).is_none() {
             self.counters.updates_withheld += 1;
@@ -238,7 +233,6 @@ impl Node {
         }
         self.table.end_carry(id.index);
         if let Some(entry) = self.table.at(id.index) {
-            self.view_grew |= entry.is_up() && before.is_none_or(|(_, up)| !up);
             let first_word = before.is_none_or(|(old, _)| old.age() < id.age());
             if let Some(endpoints) = endpoints
                 && (first_word || entry.endpoints().is_empty())
@@ -260,6 +254,9 @@ impl Node {
             self.witnesses.settled(id.index);
         }
         let is_up = self.table.at(id.index).is_some_and(Entry::is_up);
+        if before.map(|(old, up)| (old.age(), up)) != Some((id.age(), is_up)) {
+            self.view_changed(now);
+        }
         let was_up = before.is_some_and(|(_, was_up)| was_up);
         self.records_of_members_changed(is_up && !was_up, now);
         if self.table.at(id.index).is_some_and(Entry::is_lost) && !self.schedule.has_healing() {
@@ -268,9 +265,7 @@ impl Node {
         match (was_up, is_up, self.table.up()) {
             (false, true, 1) | (true, false, 0) => {
                 self.schedule_seeds(now);
-                self.announce_soon(now);
             }
-            (false, true, _) if self.announce_wait > LONG_ANNOUNCE => self.announce_soon(now),
             _ => {}
         }
         self.bury_within_bounds(now);
@@ -318,27 +313,6 @@ impl Node {
             self.table.remove(id.index);
             self.windows.forget(hash);
         }
-    }
-
-    /// Asks a random member for its view, often while that brings something new.
-    pub(super) fn announce_due(&mut self, now: Instant) {
-        let grew = std::mem::take(&mut self.view_grew);
-        self.announce_wait =
-            if grew { FIRST_ANNOUNCE } else { (self.announce_wait * 2).min(LAST_ANNOUNCE) };
-        if let Some(id) = self.random_member(|entry| entry.is_up()) {
-            let directory = self.table.entries_mut();
-            let result = self.engine.announce(id, directory, &mut self.effects);
-            self.count_swim(result);
-        }
-        let wait = self.jittered(self.announce_wait);
-        self.schedule.replace(now + wait, Timer::Announce);
-    }
-
-    /// The view begins to grow after a rest: others are asked for theirs, not all at one moment.
-    fn announce_soon(&mut self, now: Instant) {
-        self.announce_wait = FIRST_ANNOUNCE;
-        let wait = FIRST_ANNOUNCE * self.rng.random_range(100..=500) / 100;
-        self.schedule.replace(now + wait, Timer::Announce);
     }
 
     pub(super) fn random_member(&mut self, wanted: impl Fn(&Entry) -> bool) -> Option<Id> {

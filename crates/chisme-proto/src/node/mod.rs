@@ -24,6 +24,8 @@ mod request;
 mod schedule;
 mod seeding;
 mod shown;
+mod sync;
+mod sync_pages;
 mod witness;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -57,6 +59,7 @@ use records::Records;
 use rejections::Rejections;
 use request::{Ping, Request};
 use schedule::{Schedule, Timer};
+use sync::Sync;
 use witness::Witnesses;
 
 /// The most outputs that wait for the driver; datagrams beyond it are dropped and counted.
@@ -140,9 +143,7 @@ pub struct Node {
     own_addresses: BTreeMap<SocketAddr, Instant>,
     /// The last wait between two look-ups of a node that sees nobody.
     seed_wait: std::time::Duration,
-    /// The last wait between two Announces, and whether the view grew since.
-    announce_wait: std::time::Duration,
-    view_grew: bool,
+    sync: Sync,
 
     records: Records,
     rejections: Rejections,
@@ -216,8 +217,7 @@ impl Node {
             seeds: Vec::new(),
             own_addresses: BTreeMap::new(),
             seed_wait: config.seeds.alone_min,
-            announce_wait: membership::FIRST_ANNOUNCE,
-            view_grew: false,
+            sync: Sync::new(now),
             records: Records::new(config.record.clone(), now),
             rejections: Rejections::new(MAX_REJECTION_SOURCES),
             counters: Counters::default(),
@@ -384,7 +384,7 @@ impl Node {
                 self.schedule_seeds(now);
             }
             Timer::Heal => self.heal_due(now),
-            Timer::Announce => self.announce_due(now),
+            Timer::Sync => self.sync_due(now),
             Timer::EndCarry => self.end_carry(now),
             Timer::Farewell => self.farewell_due(now),
             Timer::Ping(request) => self.ping_due(request, now),

@@ -313,8 +313,8 @@ impl Node {
     /// All records of members that are up, our own among them, by name hash.
     pub(super) fn all_published(&self) -> Vec<(NameHash, Arc<Published>)> {
         let of =
-            |entry: &Entry| Some((entry.hash(), Arc::clone(self.table.record(entry.index())?)));
-        let members = self.table.iter().filter(|entry| entry.is_up()).filter_map(of);
+            |(entry, published): (&Entry, &Arc<Published>)| (entry.hash(), Arc::clone(published));
+        let members = self.table.records_up().map(of);
         let own = self.records.published.clone().map(|published| (self.hash, published));
         let mut all: Vec<_> = members.chain(own).collect();
         all.sort_by_key(|(hash, _)| *hash);
@@ -327,10 +327,8 @@ impl Node {
             return summary;
         }
         let mut summary = Summary::default();
-        for entry in self.table.iter().filter(|entry| entry.is_up()) {
-            if let Some(record) = self.table.record(entry.index()) {
-                summary.add(entry.hash(), record.stamp);
-            }
+        for (entry, published) in self.table.records_up() {
+            summary.add(entry.hash(), published.stamp);
         }
         if let Some(own) = &self.records.published {
             summary.add(self.hash, own.stamp);

@@ -47,7 +47,7 @@ pub(super) enum Timer {
     Dispute(NameHash),
     Seeds,
     Heal,
-    Announce,
+    Sync,
     EndCarry,
     Farewell,
     Ping(RequestId),
@@ -99,6 +99,21 @@ impl Schedule {
 
     pub(super) fn has_healing(&self) -> bool {
         self.queue.values().any(|timer| matches!(timer, Timer::Heal))
+    }
+
+    /// Moves the ends of all suspicions to `until`, and says whose they are.
+    pub(super) fn restart_conclusions(&mut self, until: Instant) -> Vec<Id> {
+        let is_end = |timer: &Timer| matches!(timer, Timer::Conclude { .. });
+        let at: Vec<(Instant, u64)> =
+            self.queue.iter().filter(|(_, timer)| is_end(timer)).map(|(&at, _)| at).collect();
+        let mut suspects = Vec::new();
+        for at in at {
+            if let Some(Timer::Conclude { id, incarnation }) = self.queue.remove(&at) {
+                suspects.push(id);
+                self.add(until, Timer::Conclude { id, incarnation });
+            }
+        }
+        suspects
     }
 
     /// Drops the ends of suspicions: what they were about is not held any more.

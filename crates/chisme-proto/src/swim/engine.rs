@@ -138,16 +138,6 @@ impl<D: Directory> Engine<D> {
         self.lend(directory, |foca| foca.handle_timer(timer, effects))
     }
 
-    /// Asks `dst` for a Feed: the members that it holds up, as far as they fit.
-    pub(crate) fn announce(
-        &mut self,
-        dst: Id,
-        directory: &mut D,
-        effects: &mut Effects,
-    ) -> Result<(), foca::Error> {
-        self.lend(directory, |foca| foca.announce(dst, effects))
-    }
-
     pub(crate) fn leave(
         &mut self,
         directory: &mut D,

@@ -60,7 +60,7 @@ impl Packet {
             let count = bytes.try_get_u16().map_err(|_| Malformed)?;
             for _ in 0..count {
                 let update: Update = take(&mut bytes)?;
-                if update.state > 2 || !update.endpoints.are_usable() {
+                if !update.is_sound() {
                     return Err(Malformed);
                 }
                 updates.push(update);

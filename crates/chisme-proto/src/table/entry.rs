@@ -154,7 +154,8 @@ impl Entry {
     pub(crate) fn is_lost(&self) -> bool {
         match self.held() {
             Some(held) => held.member_state() == MemberState::Down,
-            None => !self.is_carried() && !self.has_left(),
+            // What was never shown may have been Left: pages tell of such ones.
+            None => !self.is_carried() && self.shown_state().is_some() && !self.has_left(),
         }
     }
 

@@ -36,6 +36,14 @@ pub(crate) fn encode<T: Encode>(value: &T, out: &mut Vec<u8>) {
         .expect("writing to memory cannot fail, and nothing we encode refuses to be");
 }
 
+/// How many bytes the encoding of `value` has.
+pub(crate) fn encoded_len<T: Encode>(value: &T) -> usize {
+    let mut counted = bincode::enc::write::SizeWriter::default();
+    bincode::encode_into_writer(value, &mut counted, CONFIG)
+        .expect("counting cannot fail, and nothing we encode refuses to be");
+    counted.bytes_written
+}
+
 /// Decodes a value that must fill `bytes` to the end.
 pub(crate) fn decode_all<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, Malformed> {
     let (value, used) = decode_prefix(bytes)?;

@@ -6,13 +6,18 @@ mod codec;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
+mod fuzz_sync;
+#[cfg(test)]
 pub(crate) mod golden;
 #[cfg(test)]
 mod golden_records;
+#[cfg(test)]
+mod golden_sync;
 mod records;
 mod sections;
+mod sync;
 
-pub(crate) use codec::{List, Malformed, decode_all, decode_prefix, encode};
+pub(crate) use codec::{List, Malformed, decode_all, decode_prefix, encode, encoded_len};
 pub(crate) use records::{
     RecordAsk, RecordBody, RecordKey, RecordNews, RecordPage, RecordPart, RecordRow,
     record_from_bytes, record_len, record_to_bytes,
@@ -21,6 +26,7 @@ pub(crate) use sections::{
     Ack, Challenge, EchoBody, Hello, Holds, Introduction, Nonce, Notice, Outcome, Proof,
     RefusalBody, Sender, Standing, Token, Update, Welcome,
 };
+pub(crate) use sync::{SyncBody, SyncNext, SyncPage};
 
 use crate::envelope;
 use crate::record::digest::Summary;
@@ -41,6 +47,7 @@ pub(crate) enum Kind {
     LeavingAck = 10,
     Introduce = 11,
     Notice = 12,
+    Sync = 0x40,
     Record = 0x60,
 }
 
@@ -59,6 +66,7 @@ impl Kind {
             10 => Self::LeavingAck,
             11 => Self::Introduce,
             12 => Self::Notice,
+            0x40 => Self::Sync,
             0x60 => Self::Record,
             _ => return None,
         })
@@ -83,6 +91,10 @@ mod tag {
     pub(super) const INTRODUCTION: u8 = 9;
     pub(super) const NOTICE: u8 = 10;
     pub(super) const PADDING: u8 = 11;
+    pub(super) const SYNC_DIGEST: u8 = 0x40;
+    pub(super) const SYNC_SUMS: u8 = 0x41;
+    pub(super) const SYNC_PAGE: u8 = 0x42;
+    pub(super) const SYNC_NEXT: u8 = 0x43;
     pub(super) const RECORD_DIGEST: u8 = 0x60;
     pub(super) const RECORD_BUCKETS: u8 = 0x61;
     pub(super) const RECORD_PAGE: u8 = 0x62;
@@ -111,6 +123,7 @@ pub(crate) enum Body<'a> {
     Introduce(Introduction),
     Notice(Notice),
     Record(RecordBody),
+    Sync(SyncBody),
 }
 
 impl Body<'_> {
@@ -129,6 +142,7 @@ impl Body<'_> {
             Self::Introduce(_) => Kind::Introduce,
             Self::Notice(_) => Kind::Notice,
             Self::Record(_) => Kind::Record,
+            Self::Sync(_) => Kind::Sync,
         }
     }
 
@@ -147,6 +161,7 @@ impl Body<'_> {
             Self::Introduce(introduction) => section(tag::INTRODUCTION, introduction, datagram),
             Self::Notice(notice) => section(tag::NOTICE, notice, datagram),
             Self::Record(body) => append_record(body, datagram),
+            Self::Sync(body) => append_sync(body, datagram),
         }
     }
 }
@@ -167,6 +182,21 @@ fn append_record(body: &RecordBody, datagram: &mut Vec<u8>) {
     }
     if !body.asks.0.is_empty() {
         section(tag::RECORD_ASKS, &body.asks, datagram);
+    }
+}
+
+fn append_sync(body: &SyncBody, datagram: &mut Vec<u8>) {
+    if let Some(digest) = body.digest {
+        raw_section(tag::SYNC_DIGEST, &digest.to_be_bytes(), datagram);
+    }
+    if let Some(sums) = &body.sums {
+        raw_section(tag::SYNC_SUMS, &sync::sums_to_bytes(sums), datagram);
+    }
+    if let Some(page) = &body.page {
+        section(tag::SYNC_PAGE, page, datagram);
+    }
+    if let Some(next) = &body.next {
+        section(tag::SYNC_NEXT, next, datagram);
     }
 }
 
@@ -222,6 +252,7 @@ pub(crate) fn parse(kind: Kind, body: &[u8]) -> Result<Parsed<'_>, Malformed> {
     let mut sender = None;
     let mut main = None;
     let mut record = RecordBody::default();
+    let mut sync = SyncBody::default();
     let mut record_digest = None;
     let mut rest = body;
     while !rest.is_empty() {
@@ -241,6 +272,9 @@ pub(crate) fn parse(kind: Kind, body: &[u8]) -> Result<Parsed<'_>, Malformed> {
                 put(&mut main, Body::Introduce(decode_all(payload)?))?;
             }
             (tag::NOTICE, Kind::Notice) => put(&mut main, Body::Notice(decode_all(payload)?))?,
+            (tag::SYNC_DIGEST..=tag::SYNC_NEXT, Kind::Sync) => {
+                parse_sync(tag, payload, &mut sync)?;
+            }
             (tag::RECORD_DIGEST, Kind::Swim) => {
                 let digest = payload.try_into().map_err(|_| Malformed)?;
                 put(&mut record_digest, u64::from_be_bytes(digest))?;
@@ -256,10 +290,23 @@ pub(crate) fn parse(kind: Kind, body: &[u8]) -> Result<Parsed<'_>, Malformed> {
         (Some(body), _) => body,
         (None, Kind::Leaving) => Body::Leaving,
         (None, Kind::LeavingAck) => Body::LeavingAck,
+        (None, Kind::Sync) if !sync.is_empty() && sync.is_sound() => Body::Sync(sync),
         (None, Kind::Record) if !record.is_empty() && record.is_sound() => Body::Record(record),
         (None, _) => return Err(Malformed),
     };
     Ok(Parsed { sender: sender.ok_or(Malformed)?, body, record_digest, unknown_sections })
+}
+
+fn parse_sync(tag: u8, payload: &[u8], body: &mut SyncBody) -> Result<(), Malformed> {
+    match tag {
+        tag::SYNC_DIGEST => {
+            let digest = payload.try_into().map_err(|_| Malformed)?;
+            put(&mut body.digest, u64::from_be_bytes(digest))
+        }
+        tag::SYNC_SUMS => put(&mut body.sums, Box::new(sync::sums_from_bytes(payload)?)),
+        tag::SYNC_PAGE => put(&mut body.page, codec::decode_lists(payload)?),
+        _ => put(&mut body.next, decode_all(payload)?),
+    }
 }
 
 fn parse_record(tag: u8, payload: &[u8], body: &mut RecordBody) -> Result<(), Malformed> {

@@ -209,4 +209,9 @@ impl Update {
     pub(crate) fn hash(&self) -> NameHash {
         NameHash::of(&self.name)
     }
+
+    /// Whether state and endpoints are such as a member can have.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.state <= 2 && self.endpoints.are_usable()
+    }
 }

@@ -18,32 +18,44 @@ const COLOURS: usize = 10;
 
 /// A figure over the points.
 struct Figure {
+    /// As `axes` and `[expect]` call it.
+    key: &'static str,
     name: &'static str,
     unit: &'static str,
     of: fn(&Summary) -> Option<f64>,
 }
 
+const fn figure(
+    key: &'static str,
+    name: &'static str,
+    unit: &'static str,
+    of: fn(&Summary) -> Option<f64>,
+) -> Figure {
+    Figure { key, name, unit, of }
+}
+
 const FIGURES: [Figure; 11] = [
-    Figure { name: "formed after, slowest", unit: "s", of: |all| all.formed },
-    Figure { name: "right after the faults, slowest", unit: "s", of: |all| all.converged },
-    Figure { name: "first suspicion, p50", unit: "s", of: |all| all.first_suspicion.p50 },
-    Figure { name: "first Down, p50", unit: "s", of: |all| all.first_detection.p50 },
-    Figure { name: "Down at each observer, p50", unit: "s", of: |all| all.detection.p50 },
-    Figure { name: "Down at each observer, p99", unit: "s", of: |all| all.detection.p99 },
-    Figure { name: "false Downs, all runs", unit: "", of: |all| Some(all.false_downs as f64) },
-    Figure {
-        name: "false suspicions, all runs",
-        unit: "",
-        of: |all| Some(all.false_suspicions as f64),
-    },
-    Figure { name: "life changes, all runs", unit: "", of: |all| Some(all.life_changes as f64) },
-    Figure {
-        name: "datagrams per node and second",
-        unit: "",
-        of: |all| Some(all.datagrams_per_second),
-    },
-    Figure { name: "bytes per node and second", unit: "", of: |all| Some(all.bytes_per_second) },
+    figure("formed", "formed after, slowest", "s", |all| all.formed),
+    figure("converged", "right after the faults, slowest", "s", |all| all.converged),
+    figure("first_suspicion.p50", "first suspicion, p50", "s", |all| all.first_suspicion.p50),
+    figure("first_detection.p50", "first Down, p50", "s", |all| all.first_detection.p50),
+    figure("detection.p50", "Down at each observer, p50", "s", |all| all.detection.p50),
+    figure("detection.p99", "Down at each observer, p99", "s", |all| all.detection.p99),
+    figure("false_downs", "false Downs, all runs", "", |all| Some(all.false_downs as f64)),
+    figure("false_suspicions", "false suspicions, all runs", "", |all| {
+        Some(all.false_suspicions as f64)
+    }),
+    figure("life_changes", "life changes, all runs", "", |all| Some(all.life_changes as f64)),
+    figure("datagrams_per_second", "datagrams per node and second", "", |all| {
+        Some(all.datagrams_per_second)
+    }),
+    figure("bytes_per_second", "bytes per node and second", "", |all| Some(all.bytes_per_second)),
 ];
+
+/// What a scenario may name in `axes` besides the parameters of its grid.
+pub(crate) fn figure_keys() -> impl Iterator<Item = &'static str> {
+    FIGURES.iter().map(|figure| figure.key)
+}
 
 /// All points with their figures; the baseline's beside those of the product.
 pub(crate) fn points(outcomes: &[Outcome]) -> String {
@@ -200,9 +212,20 @@ pub(crate) fn charts(outcomes: &[Outcome]) -> String {
 fn charts_of(groups: &[Group<'_>], scenario: &str) -> String {
     let summaries: Vec<Summary> = groups.iter().map(|group| Summary::of(&group.runs)).collect();
     let parameters = parameters(groups);
-    let sections = parameters.iter().map(|parameter| {
+    // A scenario may name what is to be compared; without it everything is.
+    let axes: Vec<&str> = groups
+        .first()
+        .and_then(|group| group.runs.first())
+        .map_or_else(Vec::new, |run| run.axes.iter().map(String::as_str).collect());
+    let named = |axis: &str, all: &[&str]| {
+        axes.contains(&axis) || !all.iter().any(|one| axes.contains(one))
+    };
+    let keys: Vec<&str> = figure_keys().collect();
+    let along = parameters.iter().filter(|p| named(p, &parameters));
+    let sections = along.map(|parameter| {
         let lines = Lines::along(parameter, &parameters, groups, &summaries);
-        let charts: String = FIGURES.iter().filter_map(|figure| lines.chart(figure)).collect();
+        let figures = FIGURES.iter().filter(|figure| named(figure.key, &keys));
+        let charts: String = figures.filter_map(|figure| lines.chart(figure)).collect();
         if charts.is_empty() {
             return String::new();
         }
@@ -400,6 +423,22 @@ mod tests {
         assert!(charts.contains("Down at each observer, p50, seconds"));
         assert!(charts.contains(">baseline</li>") && charts.contains(">chisme</li>"), "{charts}");
         assert!(!charts.contains("false Downs"), "zero everywhere");
+    }
+
+    #[test]
+    fn only_what_the_axes_name_is_compared() {
+        let mut outcomes = sample::sweep();
+        let mut told = |axes: &[&str]| {
+            for outcome in &mut outcomes {
+                outcome.axes = axes.iter().map(|&axis| axis.to_owned()).collect();
+            }
+            let charts = charts(&outcomes);
+            (charts.matches("Along <code>").count(), charts.matches("<figcaption>").count())
+        };
+        let (along, all) = told(&[]);
+        assert!(along == 1 && all > 3, "{along}, {all}");
+        assert_eq!(told(&["nodes.count"]), (1, all));
+        assert_eq!(told(&["nodes.count", "detection.p50", "bytes_per_second"]), (1, 2));
     }
 
     #[test]

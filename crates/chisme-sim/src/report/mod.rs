@@ -20,6 +20,7 @@ mod tables;
 mod text;
 
 pub use compare::{Comparison, compare};
+pub(crate) use grid::figure_keys;
 pub use lines::trace_jsonl;
 pub use page::html;
 pub use pcap::pcap;

@@ -15,6 +15,7 @@ pub(crate) fn run() -> Outcome {
         seed: 7,
         point: BTreeMap::new(),
         detector: DetectorMode::Chisme,
+        axes: Vec::new(),
         probe_period: 1.0,
         verdict: Verdict::Passed,
         expectations: vec![

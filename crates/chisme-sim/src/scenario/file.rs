@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use super::Group;
 use super::model::{
     Answer, Attack, AttackKind, Burst, Cut, DetectorMode, Expect, Fault, Latency, Link, Nodes,
-    Quantiles, Scenario, TimedFault, Tuning,
+    Quantiles, Ranges, Scenario, TimedFault, Tuning,
 };
 use super::schema::{
     AnswerName, AttackName, AttackTable, BufferTable, ClockTable, CutTable, DetectorName, DnsTable,
     ExpectTable, FaultTable, File, FlipFlopTable, LatencyTable, LinkFaultTable, LinkTable,
-    PacedTable, QuantilesTable, RestartTable, SlowTable, Span, SwizzleTable,
+    NodesTable, PacedTable, QuantilesTable, RestartTable, SeedRange, SlowTable, Span, SwarmTable,
+    SwizzleTable,
 };
 
 /// What is wrong with a scenario file.
@@ -45,6 +47,14 @@ impl Scenario {
         let file: File = toml::from_str(text).map_err(syntax)?;
         let table: toml::Table = toml::from_str(text).map_err(syntax)?;
         let scenario = file.into_scenario(name, table)?;
+        let figures: Vec<&str> = crate::report::figure_keys().collect();
+        let known =
+            |axis: &String| scenario.grid.contains_key(axis) || figures.contains(&axis.as_str());
+        if let Some(unknown) = scenario.axes.iter().find(|axis| !known(axis)) {
+            let figures = figures.join(", ");
+            let problem = format!("{unknown:?} is no parameter of [grid], nor one of {figures}");
+            return Err(meaning("axes", problem));
+        }
         // A value of the grid that cannot work is known before anything runs.
         for point in scenario.points() {
             scenario.at(&point)?;
@@ -86,6 +96,17 @@ impl Scenario {
             scenario.grid.clear();
         }
         Ok(scenario)
+    }
+
+    /// What runs with a seed: this scenario, or the one that it draws.
+    ///
+    /// # Errors
+    /// If what the file adds does not go together with what is drawn.
+    pub fn drawn(&self, seed: u64) -> Result<Self, ScenarioError> {
+        match &self.swarm {
+            None => Ok(self.clone()),
+            Some(ranges) => crate::swarm::drawn(&self.name, &self.table, ranges, seed),
+        }
     }
 
     /// This scenario with other settings, over the rest of its grid.
@@ -143,7 +164,19 @@ fn set(table: &mut toml::Table, path: &str, value: &toml::Value) -> Result<(), S
 
 impl File {
     fn into_scenario(self, name: &str, table: toml::Table) -> Result<Scenario, ScenarioError> {
-        if !(2..=20_000).contains(&self.nodes.count) {
+        let swarm = match &self.swarm {
+            Some(swarm) => Some(swarm.ranges()?),
+            None => None,
+        };
+        if swarm.is_some() {
+            self.leaves_room_for_chance(&table)?;
+        }
+        let nodes = match (self.nodes, &swarm) {
+            (Some(nodes), _) => nodes,
+            (None, Some(ranges)) => NodesTable::of(*ranges.nodes.end()),
+            (None, None) => return Err(meaning("nodes", "is missing: [nodes] says how many")),
+        };
+        if !(2..=20_000).contains(&nodes.count) {
             return Err(meaning("nodes.count", "must be from 2 to 20,000"));
         }
         let mut faults = Vec::new();
@@ -161,11 +194,11 @@ impl File {
             expected: self.expected,
             source: self.source,
             nodes: Nodes {
-                count: self.nodes.count,
-                zones: self.nodes.zones,
-                spread: self.nodes.spread.0,
-                seeds: self.nodes.seeds.unwrap_or_else(|| Group::node(0)),
-                formed_within: self.nodes.formed_within.0,
+                count: nodes.count,
+                zones: nodes.zones,
+                spread: nodes.spread.0,
+                seeds: nodes.seeds.unwrap_or_else(|| Group::node(0)),
+                formed_within: nodes.formed_within.0,
             },
             config: Tuning {
                 probe_period: span(config.probe_period),
@@ -196,6 +229,7 @@ impl File {
                 DetectorName::Chisme => DetectorMode::Chisme,
                 DetectorName::Baseline => DetectorMode::Baseline,
             },
+            swarm,
             table,
         };
         let possible = crate::expect::names(&scenario);
@@ -206,6 +240,49 @@ impl File {
                 format!("{unknown:?} is not expected here; what is: {}", possible.join(", ")),
             )),
         }
+    }
+}
+
+/// What a swarm draws itself.
+const DRAWN: [&str; 6] = ["nodes", "network", "fault", "expect", "quiet", "all_faults_happen"];
+
+impl File {
+    fn leaves_room_for_chance(&self, table: &toml::Table) -> Result<(), ScenarioError> {
+        match DRAWN.iter().find(|key| table.contains_key(**key)) {
+            None => Ok(()),
+            Some(key) => {
+                Err(meaning(key, "is drawn by chance where there is [swarm]: take out one of them"))
+            }
+        }
+    }
+}
+
+impl SwarmTable {
+    fn ranges(&self) -> Result<Ranges, ScenarioError> {
+        let usual = Ranges::default();
+        let range = |given: &Option<SeedRange>, usual: RangeInclusive<usize>| match given {
+            None => usual,
+            Some(SeedRange(range)) => {
+                let end = |end: &u64| usize::try_from(*end).unwrap_or(usize::MAX);
+                end(range.start())..=end(range.end())
+            }
+        };
+        let ranges = Ranges {
+            nodes: range(&self.nodes, usual.nodes),
+            faults: range(&self.faults, usual.faults),
+            begin_within: self.begin_within.map_or(usual.begin_within, |span| span.0),
+            last_at_most: self.last_at_most.map_or(usual.last_at_most, |span| span.0),
+        };
+        let within = |range: &RangeInclusive<usize>, least, most| {
+            least <= *range.start() && *range.end() <= most
+        };
+        if !within(&ranges.nodes, 4, 1_000) {
+            return Err(meaning("swarm.nodes", "goes from 4 at least to 1,000 at most"));
+        }
+        if !within(&ranges.faults, 1, 100) {
+            return Err(meaning("swarm.faults", "goes from 1 at least to 100 at most"));
+        }
+        Ok(ranges)
     }
 }
 

@@ -47,8 +47,35 @@ pub struct Scenario {
     pub axes: Vec<String>,
     /// Which detector runs.
     pub detector: DetectorMode,
+    /// If nodes, network and faults are drawn from the seed of each run: within what.
+    pub swarm: Option<Ranges>,
     /// The file, from which `at` makes variants.
     pub(crate) table: toml::Table,
+}
+
+/// Within what a scenario is drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ranges {
+    /// How many nodes.
+    pub nodes: RangeInclusive<usize>,
+    /// How many faults.
+    pub faults: RangeInclusive<usize>,
+    /// They begin within so long after the views are complete.
+    pub begin_within: Duration,
+    /// And last so long at most, but for those that need longer to show anything.
+    pub last_at_most: Duration,
+}
+
+impl Default for Ranges {
+    /// What a correct product stands. Small clusters find the most: every node meets every fault.
+    fn default() -> Self {
+        Self {
+            nodes: 4..=20,
+            faults: 1..=6,
+            begin_within: Duration::from_secs(40),
+            last_at_most: Duration::from_secs(45),
+        }
+    }
 }
 
 /// Who detects failures.

@@ -18,7 +18,7 @@ pub(super) struct File {
     pub(super) why: String,
     pub(super) expected: String,
     pub(super) source: String,
-    pub(super) nodes: NodesTable,
+    pub(super) nodes: Option<NodesTable>,
     #[serde(default)]
     pub(super) config: TuningTable,
     #[serde(default)]
@@ -43,6 +43,7 @@ pub(super) struct File {
     pub(super) axes: Vec<String>,
     #[serde(default)]
     pub(super) detector: DetectorName,
+    pub(super) swarm: Option<SwarmTable>,
 }
 
 const fn yes() -> bool {
@@ -105,6 +106,16 @@ impl<'de> Deserialize<'de> for SeedRange {
     }
 }
 
+/// Ranges as text, both ends included.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SwarmTable {
+    pub(super) nodes: Option<SeedRange>,
+    pub(super) faults: Option<SeedRange>,
+    pub(super) begin_within: Option<Span>,
+    pub(super) last_at_most: Option<Span>,
+}
+
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum DetectorName {
@@ -124,6 +135,14 @@ pub(super) struct NodesTable {
     pub(super) seeds: Option<Group>,
     #[serde(default = "default_liveness")]
     pub(super) formed_within: Span,
+}
+
+impl NodesTable {
+    /// So many, and all else as it is if nothing is said.
+    pub(super) fn of(count: usize) -> Self {
+        let (zones, spread, seeds) = (Vec::new(), Span::default(), None);
+        Self { count, zones, spread, seeds, formed_within: default_liveness() }
+    }
 }
 
 #[derive(Default, Deserialize)]

@@ -1,0 +1,223 @@
+//! Pages: what this node knows of some buckets, written down for another, and read from another.
+//!
+//! A page is complete for its range, so that its reader can tell what the writer lacks, and answers
+//! with that. A few pages are sent at once; then the writer waits to be asked for more.
+
+use std::net::SocketAddr;
+
+use foca::State;
+use rand::seq::IteratorRandom;
+
+use super::inbound::Peer;
+use super::{Node, room_beside_sender};
+use crate::identity::NameHash;
+use crate::swim::Id;
+use crate::sync::digest::{BucketSet, is_in};
+use crate::table::Entry;
+use crate::wire::{Body, List, SyncBody, SyncNext, SyncPage, Update, encoded_len};
+use crate::{Instant, MemberState};
+
+/// How many pages are sent before the receiver has to ask for more.
+const WINDOW: usize = 16;
+
+/// How many members a page of chance has.
+const SAMPLE: usize = 20;
+
+/// The most bytes of a page besides its rows.
+const HEAD_BYTES: usize = 9 + 17 + 16 + 3 + 2 + 3;
+
+const FIRST: [u8; 16] = [0; 16];
+const LAST: [u8; 16] = [u8::MAX; 16];
+
+impl Node {
+    /// Sends what is known of `buckets` above a name hash, as far as a window and the limits go.
+    pub(super) fn serve_pages(
+        &mut self,
+        to: &Id,
+        addr: SocketAddr,
+        buckets: BucketSet,
+        above: Option<[u8; 16]>,
+        now: Instant,
+    ) {
+        let covered = |hash: NameHash| {
+            is_in(buckets, hash) && above.is_none_or(|above| hash.to_bytes() > above)
+        };
+        let rows = self.rows(covered);
+        let mut left = rows.as_slice();
+        let mut above = above;
+        for n in 1..=WINDOW {
+            if !self.sync.may_serve(addr, now) {
+                self.counters.sync_limited += 1;
+                if n == 1 {
+                    self.send_sample(to, now);
+                }
+                return;
+            }
+            let (on_page, rest) = left.split_at(self.how_many_fit(left));
+            let last = on_page.last().filter(|_| !rest.is_empty());
+            let up_to = last.map_or(LAST, |row| row.hash().to_bytes());
+            let page = SyncPage {
+                life: to.life,
+                buckets,
+                above,
+                up_to,
+                complete: true,
+                more: n == WINDOW && !rest.is_empty(),
+                rows: List(on_page.to_vec()),
+            };
+            self.send_page(to, page);
+            (above, left) = (Some(up_to), rest);
+            if rest.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Who gets no page for now gets a few members, whom it can ask instead.
+    fn send_sample(&mut self, to: &Id, now: Instant) {
+        if !self.sync.samples.take(now) {
+            return;
+        }
+        let up = self.table.iter().filter(|entry| entry.is_up() && entry.index() != to.index);
+        let rows: Vec<Update> = up.filter_map(row_of).sample(&mut self.rng, SAMPLE);
+        self.send_rows(to, &rows, 1);
+    }
+
+    /// Sends rows that are not all of anything.
+    fn send_rows(&mut self, to: &Id, rows: &[Update], most: usize) {
+        let mut left = rows;
+        for _ in 0..most {
+            let (on_page, rest) = left.split_at(self.how_many_fit(left));
+            if on_page.is_empty() {
+                return;
+            }
+            let page = SyncPage {
+                life: to.life,
+                buckets: 0,
+                above: None,
+                up_to: FIRST,
+                complete: false,
+                more: false,
+                rows: List(on_page.to_vec()),
+            };
+            self.send_page(to, page);
+            left = rest;
+        }
+    }
+
+    fn send_page(&mut self, to: &Id, page: SyncPage) {
+        self.counters.sync_pages_sent += 1;
+        let page = Some(page);
+        self.send_to_member(to, &Body::Sync(SyncBody { page, ..SyncBody::default() }));
+    }
+
+    fn how_many_fit(&self, rows: &[Update]) -> usize {
+        let mut room = room_beside_sender(&self.name) - HEAD_BYTES;
+        let fits = |row: &&Update| {
+            let len = encoded_len(*row);
+            let fits = len <= room;
+            room = room.saturating_sub(len);
+            fits
+        };
+        rows.iter().take_while(fits).count()
+    }
+
+    /// What is known of the members that are wanted, ourselves among them, by name hash.
+    fn rows(&self, wanted: impl Fn(NameHash) -> bool) -> Vec<Update> {
+        let of_members = self.table.iter().filter(|entry| wanted(entry.hash()));
+        let mut rows: Vec<Update> = of_members.filter_map(row_of).collect();
+        if wanted(self.hash) && self.endpoints.are_usable() {
+            let place = rows.partition_point(|row| row.hash() < self.hash);
+            let own = Update {
+                name: self.name.clone(),
+                endpoints: self.endpoints,
+                session: self.session,
+                life: self.life,
+                incarnation: self.incarnation,
+                state: 0,
+            };
+            rows.insert(place, own);
+        }
+        rows
+    }
+
+    /// Takes what is new to us by the way of a rumour, and answers with what the sender lacks.
+    pub(super) fn take_page(&mut self, page: SyncPage, from: &Id, by: &Peer, now: Instant) {
+        if page.life != self.life {
+            // Written for a life that is over, by somebody who may be on the side that we left.
+            self.counters.updates_withheld += page.rows.0.len() as u64;
+            return;
+        }
+        let before = *self.table.sums();
+        for row in &page.rows.0 {
+            if !self.is_known(row) {
+                let told = self.sync.told.take(now);
+                self.filter_update(row, by, told, now);
+            }
+        }
+        if before != *self.table.sums() {
+            self.counters.sync_pages_useful += 1;
+            self.sync.differed = true;
+        }
+        if page.complete {
+            let lacking = self.lacking(&page);
+            if !lacking.is_empty() && self.sync.may_serve(by.from, now) {
+                self.send_rows(from, &lacking, WINDOW);
+            }
+        }
+        if page.more {
+            let next = Some(SyncNext { buckets: page.buckets, above: page.up_to });
+            self.send_to_member(from, &Body::Sync(SyncBody { next, ..SyncBody::default() }));
+        }
+    }
+
+    /// Whether a row says nothing that we do not hold already, as nearly all do.
+    fn is_known(&self, row: &Update) -> bool {
+        let Some(entry) = self.table.find(row.hash()) else { return false };
+        entry.id().age() == (row.session, row.life)
+            && entry.held().is_some_and(|held| match (held.state, row.swim_state()) {
+                (State::Down, _) => true,
+                (_, State::Down) => false,
+                _ => held.incarnation >= row.incarnation,
+            })
+    }
+
+    /// What we know in the range of a page and its writer does not.
+    fn lacking(&self, page: &SyncPage) -> Vec<Update> {
+        let theirs: std::collections::BTreeMap<NameHash, &Update> =
+            page.rows.0.iter().map(|row| (row.hash(), row)).collect();
+        let covered = |hash: NameHash| {
+            let bytes = hash.to_bytes();
+            let in_range = page.above.is_none_or(|above| bytes > above) && bytes <= page.up_to;
+            in_range && is_in(page.buckets, hash)
+        };
+        let mut rows = self.rows(covered);
+        rows.retain(|ours| {
+            theirs.get(&ours.hash()).is_none_or(|theirs| {
+                let (we, they) = ((ours.session, ours.life), (theirs.session, theirs.life));
+                we > they || (we == they && is_down(ours) && !is_down(theirs))
+            })
+        });
+        rows
+    }
+}
+
+fn is_down(row: &Update) -> bool {
+    row.swim_state() == State::Down
+}
+
+/// A member as a page says it: up or Left, for its subject said so. Whether it is suspected is not for
+/// pages to spread; nor is a Down, which may be what one side of a partition held of the other.
+fn row_of(entry: &Entry) -> Option<Update> {
+    let held = entry.held()?;
+    let endpoints = entry.endpoints();
+    let told = entry.is_up() || held.member_state() == MemberState::Left;
+    (told && endpoints.are_usable()).then(|| Update {
+        name: entry.name().clone(),
+        endpoints,
+        session: entry.id().session,
+        life: entry.id().life,
+        incarnation: held.incarnation,
+        state: if held.state == State::Down { 2 } else { 0 },
+    })
+}
