@@ -348,10 +348,10 @@ impl Table {
     /// We go over to another side: forgets what foca held, for a foca that starts afresh. Those
     /// that are shown up, but for the winner's own run, are carried: they stay shown, and are not
     /// believed, until that moment.
-    pub(crate) fn go_over(&mut self, winner: Session, until: Instant) {
+    pub(crate) fn go_over(&mut self, winner: (NameHash, Session), until: Instant) {
         self.carried_until = Some(until);
         for entry in self.entries.0.iter_mut().flatten() {
-            let mate = entry.is_shown_up() && entry.id().session != winner;
+            let mate = entry.is_shown_up() && (entry.hash(), entry.id().session) != winner;
             entry.carry(mate);
             entry.hold(None);
         }
@@ -507,6 +507,22 @@ mod tests {
         assert_eq!(shown(&table), Some((MemberState::Alive, next.session, moved, at(2))));
     }
 
+    #[test]
+    fn who_goes_over_carries_all_but_the_winner_itself() {
+        let mut table = Table::new(None);
+        let session = Session::from_u64(2);
+        let run = |name| NodeName::parse(name).expect("valid");
+        for name in ["winner@h", "namesake-of-its-session@h"] {
+            let id = table.insert(run(name), (session, Life(0)), Endpoints::default());
+            table.apply(&id, held(State::Alive, 0));
+            table.set_shown(id.index, MemberState::Alive, Instant::default());
+        }
+        table.go_over((NameHash::of(&run("winner@h")), session), Instant::default());
+        let carried: Vec<String> =
+            table.iter().filter(|e| e.is_carried()).map(|e| e.name().to_string()).collect();
+        assert_eq!(carried, ["namesake-of-its-session@h"]);
+    }
+
     proptest! {
         #[test]
         fn what_is_counted_is_what_is_there(
@@ -525,7 +541,11 @@ mod tests {
                     0 => drop(table.apply(&id, held(State::Alive, 0))),
                     1 => drop(table.apply(&id, held(State::Down, 0))),
                     2 => table.set_shown(index, MemberState::Alive, Instant::default()),
-                    3 => table.go_over(Session::from_u64(2), Instant::default()),
+                    3 => {
+                        let hash = table.at(index).expect("just inserted").hash();
+                        let winner = (hash, Session::from_u64(2));
+                        table.go_over(winner, Instant::default());
+                    }
                     4 => table.end_carry(index),
                     _ => table.remove(index),
                 }

@@ -126,17 +126,18 @@ impl Node {
         self.next_life();
         let introduction =
             Introduction { name: winner.sender.name.clone(), endpoints: winner.endpoints() };
+        let run = (winner.hash, winner.session);
         let mates: Vec<Id> = self
             .table
             .iter()
-            .filter(|entry| entry.is_up() && entry.id().session != winner.session)
+            .filter(|entry| entry.is_up() && (entry.hash(), entry.id().session) != run)
             .map(Entry::id)
             .sample(&mut self.rng, INTRODUCTIONS);
         for mate in mates {
             self.send_to_member(&mate, &Body::Introduce(introduction.clone()));
         }
         self.winner = Some(introduction);
-        self.table.go_over(winner.session, now + CARRY);
+        self.table.go_over(run, now + CARRY);
         self.rebuild_engine();
         self.republish_record(now);
         self.schedule.forget_swim_before(self.generation);
