@@ -65,8 +65,8 @@ impl Node {
     /// Whoever was held Down may have been cut off, and then whom it suspects could not refute that:
     /// they are told, and get the time anew.
     fn restart_suspicions(&mut self, now: Instant) {
-        let until = now + self.suspicion_timeout();
-        for id in self.schedule.restart_conclusions(until).into_iter().take(RETOLD) {
+        let lasts = self.config.detector.suspicion_timeout;
+        for id in self.schedule.restart_conclusions(now, lasts).into_iter().take(RETOLD) {
             if let Some(suspicion) = self.as_update(&id) {
                 self.tell(&id, &[suspicion], now);
             }

@@ -101,16 +101,16 @@ impl Schedule {
         self.queue.values().any(|timer| matches!(timer, Timer::Heal))
     }
 
-    /// Moves the ends of all suspicions to `until`, and says whose they are.
-    pub(super) fn restart_conclusions(&mut self, until: Instant) -> Vec<Id> {
+    /// Lets all suspicions begin anew, to last so long, and says whose they are.
+    pub(super) fn restart_conclusions(&mut self, now: Instant, lasts: Duration) -> Vec<Id> {
         let is_end = |timer: &Timer| matches!(timer, Timer::Conclude { .. });
         let at: Vec<(Instant, u64)> =
             self.queue.iter().filter(|(_, timer)| is_end(timer)).map(|(&at, _)| at).collect();
         let mut suspects = Vec::new();
         for at in at {
-            if let Some(Timer::Conclude { id, incarnation }) = self.queue.remove(&at) {
+            if let Some(Timer::Conclude { id, incarnation, .. }) = self.queue.remove(&at) {
                 suspects.push(id);
-                self.add(until, Timer::Conclude { id, incarnation });
+                self.add(now + lasts, Timer::Conclude { id, incarnation, since: now });
             }
         }
         suspects
