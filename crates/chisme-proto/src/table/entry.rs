@@ -123,6 +123,11 @@ impl Entry {
         matches!(self.marks.held(), Some(State::Alive | State::Suspect))
     }
 
+    /// Up, and not suspected.
+    pub(crate) fn is_alive(&self) -> bool {
+        matches!(self.marks.held(), Some(State::Alive))
+    }
+
     pub(crate) fn is_gone(&self) -> bool {
         matches!(self.marks.held(), Some(State::Down))
     }
