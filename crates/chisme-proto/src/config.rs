@@ -168,8 +168,20 @@ pub struct Detector {
     /// How often an unanswered probe is sent again within `probe_timeout`: after as long as answers
     /// usually take (RFC 6298), then after twice as long. Default 4; zero is never.
     pub probe_retransmissions: u8,
+    /// How many questions in a row the host of a member must turn away, because no process listens
+    /// there, until the member is Down; any answer, also by way of another member, begins anew. Only a
+    /// driver that hears of that can use it. Default 3; zero is never.
+    pub refusals: u8,
     /// How often waiting rumours are sent on their own. Default 200 ms, at least 10 ms.
     pub gossip_period: Duration,
+}
+
+impl Detector {
+    /// The pause between two questions to the same member, also where re-probing is switched off.
+    pub(crate) fn reprobe_pause(&self) -> Duration {
+        if self.reprobe_period.is_zero() { self.probe_timeout / 4 } else { self.reprobe_period }
+            .max(SHORTEST_PERIOD)
+    }
 }
 
 impl Default for Detector {
@@ -183,6 +195,7 @@ impl Default for Detector {
             local_health: 0,
             reprobe_period: Duration::from_millis(125),
             probe_retransmissions: 4,
+            refusals: 3,
             gossip_period: Duration::from_millis(200),
         }
     }

@@ -106,6 +106,15 @@ counters! {
     reprobes_sent,
     /// Suspects that were not asked, because as many as a node asks at a time were being asked.
     reprobes_limited,
+    /// Times that the network said that nobody listens where a member lives, and quoted what we had
+    /// just sent there.
+    unreachable_taken,
+    /// Times that it quoted anything else: forged, late, or cut short.
+    unreachable_rejected,
+    /// Members that were not asked whether they are gone, because too many were being asked.
+    inquiries_limited,
+    /// Members that are Down because their hosts turned away all that was asked.
+    refusals_concluded,
     /// Times that this node, as a relay, said that it could not reach a member either.
     nacks_sent,
     /// Times that it did not, because it was relay for as many as it can be.

@@ -39,6 +39,7 @@ mod limit;
 mod name;
 mod node;
 mod order;
+mod preset;
 mod record;
 mod replay;
 mod roster;
@@ -66,6 +67,7 @@ pub use keyring::{
 };
 pub use name::{ClusterName, MAX_CLUSTER_NAME_LEN, MAX_NAME_LEN, NameError, NameKind, NodeName};
 pub use node::{Identity, MAX_OUTPUTS, Node};
+pub use preset::{Preset, UnknownPreset};
 pub use record::{
     MAX_KEY_BYTES, MAX_RECORD_BYTES, MAX_SERVICE_NAME_BYTES, MAX_SERVICE_VERSION_BYTES,
     MAX_VALUE_BYTES, Record, RecordEdit, RecordError, Service, ServiceStatus,

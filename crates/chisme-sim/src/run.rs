@@ -169,6 +169,7 @@ impl<'a> Run<'a> {
     fn form(&mut self) {
         let nodes = &self.scenario.nodes;
         let count = u32::try_from(nodes.count).unwrap_or(u32::MAX);
+        self.cluster.network().port_unreachable = self.scenario.network.port_unreachable;
         if self.scenario.network != Link::default() {
             let effect = Effect::Impair(Box::new(self.scenario.network.clone()));
             self.cluster.rule(Scope::Between(NodeSet::all(), NodeSet::all()), effect, None);

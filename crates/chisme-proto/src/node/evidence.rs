@@ -60,6 +60,11 @@ impl Evidence {
         self.heard = now;
     }
 
+    /// How long an answer usually takes, with room.
+    pub(super) fn answers_take(&self) -> Duration {
+        self.round_trips.timeout()
+    }
+
     /// The suspicions of an earlier run of foca are not this one's.
     pub(super) fn forget(&mut self) {
         self.unanswered = None;
@@ -100,7 +105,7 @@ impl Node {
         asked.copies += 1;
         asked.wait *= 2;
         self.counters.probes_retransmitted += 1;
-        self.send_to_member(&asked.to, &Body::Swim(&asked.packet));
+        self.send_watched(&asked.to, &Body::Swim(&asked.packet), now);
         let again = now + asked.wait;
         if asked.copies < self.config.detector.probe_retransmissions && again < asked.until {
             self.schedule.replace(again, Timer::Retransmit);
@@ -140,7 +145,7 @@ impl Node {
         let accusation = Member::new(id, incarnation, State::Suspect);
         let directory = self.table.entries();
         let packet = encode_updates(self.incarnation, id.life, &[accusation], directory);
-        self.send_to_member(&id, &Body::Swim(&packet));
+        self.send_watched(&id, &Body::Swim(&packet), now);
         self.schedule.add(now + self.config.detector.reprobe_period, Timer::Reprobe(index));
     }
 

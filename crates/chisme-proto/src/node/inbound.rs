@@ -75,6 +75,7 @@ impl Node {
         self.counters.unknown_sections += u64::from(parsed.unknown_sections);
         let told = parsed.record_digest.map(|digest| (peer.clone(), digest));
         self.evidence.heard(now);
+        self.refusals.heard_of(peer.session);
         self.dispatch(peer, parsed.body, bytes.len(), now)?;
         if let Some((peer, digest)) = told.filter(|_| matches!(self.phase, Phase::Running)) {
             self.take_record_digest(&peer, digest, now);
@@ -222,6 +223,9 @@ impl Node {
                 self.take_nack(about, number, src, now);
             }
             return Ok(());
+        }
+        if let Message::ForwardedAck(reached, _) = packet.message {
+            self.refusals.heard_of(reached.session);
         }
         let Some(message) = self.swim_message(packet.message) else { return Ok(()) };
         match &message {

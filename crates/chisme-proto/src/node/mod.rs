@@ -26,6 +26,7 @@ mod seeding;
 mod shown;
 mod sync;
 mod sync_pages;
+mod unreachable;
 mod witness;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -60,6 +61,7 @@ use rejections::Rejections;
 use request::{Ping, Request};
 use schedule::{Schedule, Timer};
 use sync::Sync;
+use unreachable::Refusals;
 use witness::Witnesses;
 
 /// The most outputs that wait for the driver; datagrams beyond it are dropped and counted.
@@ -121,6 +123,7 @@ pub struct Node {
     probing: Option<Id>,
     evidence: Evidence,
     witnesses: Witnesses,
+    refusals: Refusals,
     /// Until then, what the side that we yielded to tells us is not news to anybody.
     loading_until: Instant,
     /// Whom we yielded to last: where mates that have not come along are sent.
@@ -197,6 +200,7 @@ impl Node {
             probing: None,
             evidence,
             witnesses,
+            refusals: Refusals::default(),
             loading_until: now,
             winner: None,
             windows: Windows::new(),
@@ -243,6 +247,7 @@ impl Node {
             // The driver comes again at once, when it has looked for datagrams.
             Input::Timeout if stalled => {}
             Input::Datagram { from, bytes } => self.handle_datagram(from, bytes, now),
+            Input::Unreachable { to, quoted } => self.take_unreachable(to, quoted, now),
             Input::Command(command) => self.handle_command(command, now),
             Input::SeedsResolved(contacts) => self.handle_seeds(contacts, now),
             Input::Timeout => self.handle_timeout(now),
@@ -377,6 +382,7 @@ impl Node {
             Timer::Nack { origin, target, number } => self.nack_due(&origin, &target, number),
             Timer::Retransmit => self.retransmit_due(now),
             Timer::Reprobe(index) => self.reprobe_due(index, now),
+            Timer::Inquiry(session) => self.inquiry_due(session, now),
             Timer::Attempt { nonce, turn } => self.attempt_due(nonce, turn, now),
             Timer::Dispute(hash) => self.dispute_due(hash, now),
             Timer::Seeds => {
@@ -432,6 +438,7 @@ impl Node {
         self.resting_gossip = None;
         self.evidence.forget();
         self.witnesses.forget();
+        self.refusals.forget();
         let id = self.own_id();
         let parameters = parameters(&self.config, &self.name, id, self.rng.random());
         self.engine = Engine::new(&parameters, self.own_run());

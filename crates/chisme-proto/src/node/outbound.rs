@@ -80,8 +80,11 @@ impl Node {
         let digest = self.record_digest_due(now).filter(|_| !sends.is_empty());
         self.records.to_attach = digest;
         for (id, packet) in sends {
-            self.send_to_member(&id, &Body::Swim(&packet));
-            if probed == Some(id) {
+            let is_probe = probed == Some(id);
+            if !is_probe {
+                self.send_to_member(&id, &Body::Swim(&packet));
+            } else {
+                self.send_watched(&id, &Body::Swim(&packet), now);
                 self.ping_sent(id, packet, now);
             }
         }

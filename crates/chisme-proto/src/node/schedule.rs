@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::identity::NameHash;
 use crate::swim::{Id, Incarnation, Index};
 use crate::wire::Nonce;
-use crate::{Instant, RequestId};
+use crate::{Instant, RequestId, Session};
 
 /// A timeout that comes later than this means that the process was stopped, not busy.
 const STALL: Duration = Duration::from_millis(500);
@@ -40,6 +40,8 @@ pub(super) enum Timer {
     Retransmit,
     /// A member that failed our probe is asked again.
     Reprobe(Index),
+    /// A member whose host turned a datagram away is asked again.
+    Inquiry(Session),
     Attempt {
         nonce: Nonce,
         turn: u32,

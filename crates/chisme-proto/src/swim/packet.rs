@@ -191,11 +191,32 @@ pub(crate) fn encode_nack(
     probe: ProbeNumber,
     directory: &impl Directory,
 ) -> Option<Vec<u8>> {
+    encode_naming(10, (src_incarnation, dst_life), target, probe, directory)
+}
+
+/// A packet that asks a relay to reach `target`; none if nobody knows that one.
+pub(crate) fn encode_ping_req(
+    src_incarnation: Incarnation,
+    dst_life: Life,
+    target: &Id,
+    probe: ProbeNumber,
+    directory: &impl Directory,
+) -> Option<Vec<u8>> {
+    encode_naming(2, (src_incarnation, dst_life), target, probe, directory)
+}
+
+fn encode_naming(
+    tag: u8,
+    (src_incarnation, dst_life): (Incarnation, Life),
+    target: &Id,
+    probe: ProbeNumber,
+    directory: &impl Directory,
+) -> Option<Vec<u8>> {
     let [high, low] = directory.run(target.index)?.hash.words();
     let mut out = Vec::new();
     encode(&src_incarnation, &mut out);
     encode(&dst_life, &mut out);
-    out.push(10);
+    out.push(tag);
     out.put_u64(high);
     out.put_u64(low);
     encode(&target.session, &mut out);

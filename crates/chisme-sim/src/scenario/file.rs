@@ -188,6 +188,8 @@ impl File {
         faults.sort_by_key(|fault| fault.at);
         let span = |span: Option<Span>| span.map(|span| span.0);
         let config = self.config;
+        let preset = config.preset.as_deref().map(str::parse).transpose();
+        let preset = preset.map_err(|unknown| meaning("config.preset", unknown))?;
         let scenario = Scenario {
             name: name.to_owned(),
             why: self.why,
@@ -214,6 +216,8 @@ impl File {
                 seeds_alone_min: span(config.seeds_alone_min),
                 seeds_alone_max: span(config.seeds_alone_max),
                 seeds_in_company: span(config.seeds_in_company),
+                preset,
+                refusals: config.refusals,
             },
             network: self.network.into_link().map_err(|problem| meaning("network", problem))?,
             faults,
@@ -355,6 +359,7 @@ impl LinkTable {
             bandwidth: self.bandwidth,
             queue: self.queue,
             clog: self.clog,
+            port_unreachable: self.port_unreachable,
             late_replay: self.late_replay.map(|replay| (replay.part, replay.after.0)),
         })
     }
@@ -452,6 +457,7 @@ impl AttackTable {
             AttackName::Replay => AttackKind::Replay,
             AttackName::Reflect => AttackKind::Reflect,
             AttackName::Flood => AttackKind::Flood,
+            AttackName::Unreachable => AttackKind::Unreachable,
         };
         Attack { nodes: self.nodes, kind, rate: self.rate }
     }

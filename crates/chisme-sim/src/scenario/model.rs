@@ -134,16 +134,22 @@ pub struct Tuning {
     pub seeds_alone_max: Option<Duration>,
     /// How often a node in company asks for its seeds.
     pub seeds_in_company: Option<Duration>,
+    /// What all settings of the detector are that are not set here.
+    pub preset: Option<chisme_proto::Preset>,
+    /// See [`Detector::refusals`](chisme_proto::Detector::refusals).
+    pub refusals: Option<u8>,
 }
 
 impl Tuning {
     /// Changes how a node is configured.
     pub(crate) fn apply(&self, setup: &mut Setup) {
-        fn put<T: Copy>(place: &mut T, value: Option<T>) {
+        fn put<T>(place: &mut T, value: Option<T>) {
             if let Some(value) = value {
                 *place = value;
             }
         }
+        put(&mut setup.detector, self.preset.map(chisme_proto::Preset::detector));
+        put(&mut setup.detector.refusals, self.refusals);
         put(&mut setup.detector.probe_period, self.probe_period);
         put(&mut setup.detector.probe_timeout, self.probe_timeout);
         put(&mut setup.detector.indirect_probes, self.indirect_probes);
@@ -185,6 +191,8 @@ pub struct Link {
     pub queue: Option<usize>,
     /// Nothing passes; it is released when the fault ends.
     pub clog: bool,
+    /// Of the whole network: machines say so when nobody listens where a datagram arrives.
+    pub port_unreachable: bool,
     /// The part that is recorded and sent once more after so long.
     pub late_replay: Option<(f64, Duration)>,
 }
@@ -326,6 +334,8 @@ pub enum AttackKind {
     Reflect,
     /// Random bytes.
     Flood,
+    /// "Nobody listens there", with quotations of what the target has sent, half of them damaged.
+    Unreachable,
 }
 
 /// What must come of it.

@@ -161,6 +161,8 @@ pub(super) struct TuningTable {
     pub(super) seeds_alone_min: Option<Span>,
     pub(super) seeds_alone_max: Option<Span>,
     pub(super) seeds_in_company: Option<Span>,
+    pub(super) preset: Option<String>,
+    pub(super) refusals: Option<u8>,
 }
 
 #[derive(Default, Deserialize)]
@@ -178,6 +180,8 @@ pub(super) struct LinkTable {
     pub(super) queue: Option<usize>,
     #[serde(default)]
     pub(super) clog: bool,
+    #[serde(default)]
+    pub(super) port_unreachable: bool,
     pub(super) late_replay: Option<ReplayTable>,
 }
 
@@ -350,6 +354,7 @@ pub(super) enum AttackName {
     Replay,
     Reflect,
     Flood,
+    Unreachable,
 }
 
 #[derive(Default, Deserialize)]
