@@ -179,8 +179,12 @@ pub struct Detector {
 impl Detector {
     /// The pause between two questions to the same member, also where re-probing is switched off.
     pub(crate) fn reprobe_pause(&self) -> Duration {
-        if self.reprobe_period.is_zero() { self.probe_timeout / 4 } else { self.reprobe_period }
-            .max(SHORTEST_PERIOD)
+        let usual = if self.reprobe_period.is_zero() {
+            self.probe_timeout / 4
+        } else {
+            self.reprobe_period
+        };
+        usual.max(SHORTEST_PERIOD)
     }
 }
 

@@ -50,6 +50,9 @@ pub(crate) enum Request {
     Status {
         answer: oneshot::Sender<DriverStatus>,
     },
+    RoundTrips {
+        answer: oneshot::Sender<BTreeMap<NodeName, Duration>>,
+    },
     Leave,
     SetKeys(KeyRing),
     SetSeeds(Arc<Seeds>),
@@ -311,6 +314,10 @@ impl Driver {
             }
             Request::Block(addrs) => {
                 self.state.blocked = addrs.into_iter().take(MAX_BLOCKED).collect();
+                return;
+            }
+            Request::RoundTrips { answer } => {
+                let _ = answer.send(self.node.round_trips());
                 return;
             }
             Request::Status { answer } => {

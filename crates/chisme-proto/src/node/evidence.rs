@@ -9,7 +9,7 @@ use std::time::Duration;
 use foca::{Member, State};
 
 use super::{Node, Timer};
-use crate::rtt::RoundTrips;
+use crate::rtt::{PerMember, RoundTrips};
 use crate::swim::{Id, Incarnation, Index, encode_updates};
 use crate::table::{Entry, Held};
 use crate::wire::Body;
@@ -29,6 +29,8 @@ pub(super) struct Evidence {
     /// The Ping of the present probe, until it is answered.
     unanswered: Option<Unanswered>,
     round_trips: RoundTrips,
+    /// The same, member by member, for whoever asks.
+    pub(super) per_member: PerMember,
     /// Suspects by our own failed probe, and the incarnation that they have to raise.
     reprobed: std::collections::BTreeMap<Index, (Id, Incarnation)>,
     /// When a datagram of anybody was last accepted.
@@ -51,6 +53,7 @@ impl Evidence {
         Self {
             unanswered: None,
             round_trips: RoundTrips::new(config.detector.probe_timeout),
+            per_member: PerMember::default(),
             reprobed: std::collections::BTreeMap::new(),
             heard: now,
         }
@@ -96,7 +99,9 @@ impl Node {
             && directly
             && asked.copies == 0
         {
-            self.evidence.round_trips.measured(now.saturating_since(asked.sent));
+            let round_trip = now.saturating_since(asked.sent);
+            self.evidence.round_trips.measured(round_trip);
+            self.evidence.per_member.measured(by.session, round_trip);
         }
     }
 

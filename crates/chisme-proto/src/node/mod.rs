@@ -319,6 +319,24 @@ impl Node {
         self.table.find(NameHash::of(name)).and_then(|entry| self.table.view(entry))
     }
 
+    /// The round trip to a member that is up: from its answers to this node's own probes and pings,
+    /// smoothed (RFC 6298, alpha 1/8). None for whoever was not measured yet, or not among the last
+    /// 1,024 that were, and while probes are not retransmitted.
+    pub fn rtt(&self, name: &NodeName) -> Option<std::time::Duration> {
+        let entry = self.table.find(NameHash::of(name)).filter(|entry| entry.is_up())?;
+        self.evidence.per_member.of(entry.id().session)
+    }
+
+    /// All members that are up and whose round trip is known, with it: see [`rtt`](Self::rtt).
+    pub fn round_trips(&self) -> BTreeMap<NodeName, std::time::Duration> {
+        let up = self.table.iter().filter(|entry| entry.is_up());
+        let known = up.filter_map(|entry| {
+            let rtt = self.evidence.per_member.of(entry.id().session)?;
+            Some((entry.name().clone(), rtt))
+        });
+        known.collect()
+    }
+
     /// Counters and sizes.
     pub fn status(&self) -> NodeStatus {
         NodeStatus {

@@ -178,7 +178,8 @@ impl Node {
         if self.conclude_inquiry(session, now) {
             return;
         }
-        let pause = self.config.detector.reprobe_pause();
+        // A host that turns something away says so within a round trip.
+        let pause = self.evidence.answers_take().min(self.config.detector.reprobe_pause());
         let relays_by = self.relay_patience();
         let wanted = self.config.detector.refusals;
         let Some(inquiry) = self.refusals.inquiries.get_mut(&session) else { return };

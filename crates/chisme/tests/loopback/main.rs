@@ -3,6 +3,7 @@
 mod addresses;
 mod events;
 mod lifecycle;
+mod refused;
 mod services;
 
 use std::net::SocketAddr;
