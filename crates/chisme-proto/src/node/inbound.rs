@@ -74,7 +74,7 @@ impl Node {
         self.check_replay(&header, &peer, &parsed.body, bytes, now)?;
         self.counters.unknown_sections += u64::from(parsed.unknown_sections);
         let told = parsed.record_digest.map(|digest| (peer.clone(), digest));
-        self.evidence.heard(now);
+        self.evidence.heard(self.silence(), now);
         self.dispatch(peer, parsed.body, bytes.len(), now)?;
         if let Some((peer, digest)) = told.filter(|_| matches!(self.phase, Phase::Running)) {
             self.take_record_digest(&peer, digest, now);
@@ -230,7 +230,10 @@ impl Node {
             }
             foca::Message::IndirectAck { target: origin, .. } => self.errand_done(origin, &src),
             foca::Message::Ack(_) => self.probe_answered(&src, true, now),
-            foca::Message::ForwardedAck { origin, .. } => self.probe_answered(origin, false, now),
+            foca::Message::ForwardedAck { origin, probe_number } => {
+                self.witnesses.reached(origin, *probe_number, &src);
+                self.probe_answered(origin, false, now);
+            }
             _ => {}
         }
         let header = SwimHeader { src, src_incarnation, dst: self.own_id(), message };

@@ -374,7 +374,7 @@ impl Node {
                 self.conclude_suspicion(id, incarnation, since, now);
             }
             Timer::Overhear { id, incarnation } => self.overhear_due(id, incarnation, now),
-            Timer::Nack { origin, target, number } => self.nack_due(&origin, &target, number),
+            Timer::Nack { origin, target, number } => self.nack_due(origin, target, number, now),
             Timer::Retransmit => self.retransmit_due(now),
             Timer::Reprobe(index) => self.reprobe_due(index, now),
             Timer::Attempt { nonce, turn } => self.attempt_due(nonce, turn, now),

@@ -80,6 +80,7 @@ impl Node {
         let digest = self.record_digest_due(now).filter(|_| !sends.is_empty());
         self.records.to_attach = digest;
         for (id, packet) in sends {
+            self.tell_suspect(&id, now);
             self.send_to_member(&id, &Body::Swim(&packet));
             if probed == Some(id) {
                 self.ping_sent(id, packet, now);
@@ -90,6 +91,14 @@ impl Node {
         }
         for (timer, after) in timers {
             self.schedule_swim(timer, after, now);
+        }
+    }
+
+    /// Whoever sends to a member that it suspects tells it so first (Lifeguard's buddy, §IV-C).
+    fn tell_suspect(&mut self, id: &Id, now: Instant) {
+        if self.config.detector.buddy && self.suspected_in(id).is_some() && !self.is_reprobed(id) {
+            let accusation = self.as_update(id);
+            self.tell(id, accusation.as_slice(), now);
         }
     }
 

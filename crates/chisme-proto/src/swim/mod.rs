@@ -11,4 +11,6 @@ mod packet;
 
 pub(crate) use engine::{Effects, Engine, Note, Parameters, is_farewell, transmissions};
 pub(crate) use id::{Directory, Id, Index, OWN_INDEX};
-pub(crate) use packet::{Incarnation, LEFT, Message, Packet, PeerRef, encode_nack, encode_updates};
+pub(crate) use packet::{
+    Incarnation, LEFT, Message, Packet, PeerRef, encode_nack, encode_ping_req, encode_updates,
+};
