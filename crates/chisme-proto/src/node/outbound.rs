@@ -31,6 +31,11 @@ impl Node {
         let mut datagram = envelope::start();
         body.append_to(&self.as_sender(), &mut datagram);
         if kind == Kind::Swim
+            && let Some(digest) = self.sync.to_attach.take()
+        {
+            wire::attach_view_digest(digest, &mut datagram);
+        }
+        if kind == Kind::Swim
             && let Some(digest) = self.records.to_attach.take()
             && !wire::attach_record_digest(digest, &mut datagram)
         {
@@ -81,7 +86,10 @@ impl Node {
         self.records.to_attach = digest;
         for (id, packet) in sends {
             self.tell_suspect(&id, now);
+            // One datagram a second carries what we see, whatever the size of the cluster.
+            self.sync.to_attach = (probed == Some(id)).then(|| self.sums().total());
             self.send_to_member(&id, &Body::Swim(&packet));
+            self.sync.to_attach = None;
             if probed == Some(id) {
                 self.ping_sent(id, packet, now);
             }
