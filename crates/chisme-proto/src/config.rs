@@ -165,13 +165,17 @@ pub struct Detector {
     /// How often a member that failed our own probe is asked directly, until the suspicion is over.
     /// Default 125 ms, at least 10 ms; zero is never.
     pub reprobe_period: Duration,
-    /// How often an unanswered probe is sent again within `probe_timeout`: after as long as answers
-    /// usually take (RFC 6298), then after twice as long. Default 4; zero is never.
+    /// How often an unanswered Ping is sent again before its period ends: after as long as answers
+    /// usually take (RFC 6298), then after twice as long each time, but at most 125 ms. Default 8;
+    /// zero is never.
     pub probe_retransmissions: u8,
     /// How many questions in a row the host of a member must turn away, because no process listens
     /// there, until the member is Down; any answer, also by way of another member, begins anew. Only a
     /// driver that hears of that can use it. Default 3; zero is never.
     pub refusals: u8,
+    /// Whether whoever sends to a member that it suspects tells it so first (Lifeguard, §IV-C).
+    /// Default yes.
+    pub buddy: bool,
     /// How often waiting rumours are sent on their own. Default 200 ms, at least 10 ms.
     pub gossip_period: Duration,
 }
@@ -198,8 +202,9 @@ impl Default for Detector {
             suspicion_stretch: 5,
             local_health: 0,
             reprobe_period: Duration::from_millis(125),
-            probe_retransmissions: 4,
+            probe_retransmissions: 8,
             refusals: 3,
+            buddy: true,
             gossip_period: Duration::from_millis(200),
         }
     }

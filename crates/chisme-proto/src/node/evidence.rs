@@ -4,6 +4,7 @@
 //! Both are layered on foca, which sends one Ping a period and waits for rumours to do the rest. It
 //! knows probes and suspicions, nothing of how a member is reached.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use foca::{Member, State};
@@ -15,13 +16,24 @@ use crate::table::{Entry, Held};
 use crate::wire::Body;
 use crate::{Config, Instant};
 
+/// The longest wait between two copies of a Ping.
+const MAX_WAIT: Duration = Duration::from_millis(125);
+
 /// The most members that are asked about a suspicion at the same time; foca's own probes add one a
 /// period.
 pub(super) const MAX_REPROBED: usize = 64;
 
-/// While nothing at all arrives, a suspicion is not concluded before it has lasted so many times
-/// its usual time: whoever hears nobody may be the one who does not read.
+/// Whoever has heard nobody for so many probe periods may be the one who does not read. In a cluster
+/// of three of whom one is dead, the other is heard every second period.
+const SILENCE_PERIODS: u32 = 5;
+const SILENCE_DIVISOR: u32 = 2;
+
+/// However deaf a node is, a suspicion lasts at most so many times its shortest time: whom it cannot
+/// hear for so long is lost to it.
 const DEAF_FACTOR: u32 = 4;
+
+/// Relays that have not said no are asked again at every so many-th question to the suspect.
+const RELAYS_EVERY: u8 = 2;
 
 /// What is known for and against those whom we accuse.
 #[derive(Debug)]
@@ -32,9 +44,18 @@ pub(super) struct Evidence {
     /// The same, member by member, for whoever asks.
     pub(super) per_member: PerMember,
     /// Suspects by our own failed probe, and the incarnation that they have to raise.
-    reprobed: std::collections::BTreeMap<Index, (Id, Incarnation)>,
+    reprobed: BTreeMap<Index, Reprobed>,
     /// When a datagram of anybody was last accepted.
     heard: Instant,
+    /// Since when such datagrams have come without a long silence.
+    hearing_since: Instant,
+}
+
+#[derive(Debug)]
+struct Reprobed {
+    id: Id,
+    incarnation: Incarnation,
+    questions: u8,
 }
 
 #[derive(Debug)]
@@ -42,7 +63,7 @@ struct Unanswered {
     to: Id,
     packet: Vec<u8>,
     sent: Instant,
-    /// Until when an answer still counts as direct.
+    /// When the probe is over.
     until: Instant,
     wait: Duration,
     copies: u8,
@@ -54,12 +75,17 @@ impl Evidence {
             unanswered: None,
             round_trips: RoundTrips::new(config.detector.probe_timeout),
             per_member: PerMember::default(),
-            reprobed: std::collections::BTreeMap::new(),
+            reprobed: BTreeMap::new(),
             heard: now,
+            hearing_since: now,
         }
     }
 
-    pub(super) fn heard(&mut self, now: Instant) {
+    /// A datagram was accepted. After a silence what was said meanwhile is still to come.
+    pub(super) fn heard(&mut self, silence: Duration, now: Instant) {
+        if now.saturating_since(self.heard) >= silence {
+            self.hearing_since = now;
+        }
         self.heard = now;
     }
 
@@ -83,7 +109,7 @@ impl Node {
             return;
         }
         let wait = self.evidence.round_trips.timeout();
-        let until = now + self.witnesses.health.stretched(detector.probe_timeout);
+        let until = now + self.witnesses.health.stretched(detector.probe_period);
         self.evidence.unanswered =
             Some(Unanswered { to, packet, sent: now, until, wait, copies: 0 });
         if now + wait < until {
@@ -108,7 +134,7 @@ impl Node {
     pub(super) fn retransmit_due(&mut self, now: Instant) {
         let Some(mut asked) = self.evidence.unanswered.take() else { return };
         asked.copies += 1;
-        asked.wait *= 2;
+        asked.wait = (asked.wait * 2).min(MAX_WAIT);
         self.counters.probes_retransmitted += 1;
         self.send_watched(&asked.to, &Body::Swim(&asked.packet), now);
         let again = now + asked.wait;
@@ -124,16 +150,17 @@ impl Node {
         let Some(incarnation) = self.suspected_in(id).filter(|_| period > Duration::ZERO) else {
             return;
         };
-        let suspicion = (*id, incarnation);
-        if self.evidence.reprobed.get(&id.index) == Some(&suspicion) {
+        let known = self.evidence.reprobed.get(&id.index);
+        if known.is_some_and(|known| (known.id, known.incarnation) == (*id, incarnation)) {
             return;
         }
-        let known = self.evidence.reprobed.contains_key(&id.index);
+        let known = known.is_some();
         if !known && self.evidence.reprobed.len() >= MAX_REPROBED {
             self.counters.reprobes_limited += 1;
             return;
         }
-        self.evidence.reprobed.insert(id.index, suspicion);
+        let reprobed = Reprobed { id: *id, incarnation, questions: 0 };
+        self.evidence.reprobed.insert(id.index, reprobed);
         if !known {
             self.schedule.add(now, Timer::Reprobe(id.index));
         }
@@ -141,10 +168,16 @@ impl Node {
 
     /// "You are suspected in this incarnation": whoever reads it answers with the next one.
     pub(super) fn reprobe_due(&mut self, index: Index, now: Instant) {
-        let Some(&(id, incarnation)) = self.evidence.reprobed.get(&index) else { return };
+        let Some(reprobed) = self.evidence.reprobed.get_mut(&index) else { return };
+        let (id, incarnation) = (reprobed.id, reprobed.incarnation);
+        reprobed.questions = reprobed.questions.wrapping_add(1);
+        let relays_too = reprobed.questions % RELAYS_EVERY == 0;
         if self.suspected_in(&id) != Some(incarnation) {
             self.evidence.reprobed.remove(&index);
             return;
+        }
+        if relays_too {
+            self.ask_relays_again(&id);
         }
         self.counters.reprobes_sent += 1;
         let accusation = Member::new(id, incarnation, State::Suspect);
@@ -174,26 +207,42 @@ impl Node {
         if self.suspected_in(&id) != Some(incarnation) {
             return;
         }
-        let usual = self.config.detector.suspicion_timeout;
-        // With one peer its silence is all that there can be.
-        let deaf = self.evidence.heard <= since && self.table.up() > 1;
-        if deaf && now.saturating_since(since) < usual * DEAF_FACTOR {
-            self.counters.conclusions_postponed += 1;
-            self.schedule.add(now + usual, Timer::Conclude { id, incarnation, since });
-            return;
-        }
-        let end = since + self.suspicion_lasts(&id);
+        let end = self.suspicion_ends(&id, since, now);
         if now < end {
             // Who could confirm it changes meanwhile.
-            let again = end.min(now + usual / 4);
+            let again = end.min(now + self.config.detector.suspicion_timeout / 4);
             self.schedule.add(again, Timer::Conclude { id, incarnation, since });
             return;
         }
         self.apply(id, Held { incarnation, state: State::Down }, None, true, now);
     }
 
+    /// When a suspicion ends, by what is known now. Only time in which we could have heard of a
+    /// refutation counts.
+    fn suspicion_ends(&mut self, id: &Id, since: Instant, now: Instant) -> Instant {
+        let lasts = self.suspicion_lasts(id);
+        let end = since + lasts;
+        // With one peer its silence is all that there can be.
+        if self.table.up() <= 1 {
+            return end;
+        }
+        let deaf = now.saturating_since(self.evidence.heard) >= self.silence();
+        let hearing_since = if deaf { now } else { self.evidence.hearing_since };
+        let longest = since + self.config.detector.suspicion_timeout * DEAF_FACTOR;
+        let heard_out = (hearing_since.max(since) + lasts).min(longest);
+        if end <= now && heard_out > now {
+            self.counters.conclusions_postponed += 1;
+        }
+        end.max(heard_out)
+    }
+
+    /// How long nobody is heard before that says something of ourselves.
+    pub(super) fn silence(&self) -> Duration {
+        self.config.detector.probe_period * SILENCE_PERIODS / SILENCE_DIVISOR
+    }
+
     /// Whether we ask a suspect ourselves.
     pub(super) fn is_reprobed(&self, id: &Id) -> bool {
-        self.evidence.reprobed.get(&id.index).is_some_and(|(known, _)| known == id)
+        self.evidence.reprobed.get(&id.index).is_some_and(|known| known.id == *id)
     }
 }

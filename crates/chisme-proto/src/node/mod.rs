@@ -397,7 +397,7 @@ impl Node {
                 self.conclude_suspicion(id, incarnation, since, now);
             }
             Timer::Overhear { id, incarnation } => self.overhear_due(id, incarnation, now),
-            Timer::Nack { origin, target, number } => self.nack_due(&origin, &target, number),
+            Timer::Nack { origin, target, number } => self.nack_due(origin, target, number, now),
             Timer::Retransmit => self.retransmit_due(now),
             Timer::Reprobe(index) => self.reprobe_due(index, now),
             Timer::Inquiry(session) => self.inquiry_due(session, now),

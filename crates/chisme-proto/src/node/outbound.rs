@@ -31,6 +31,11 @@ impl Node {
         let mut datagram = envelope::start();
         body.append_to(&self.as_sender(), &mut datagram);
         if kind == Kind::Swim
+            && let Some(digest) = self.sync.to_attach.take()
+        {
+            wire::attach_view_digest(digest, &mut datagram);
+        }
+        if kind == Kind::Swim
             && let Some(digest) = self.records.to_attach.take()
             && !wire::attach_record_digest(digest, &mut datagram)
         {
@@ -80,12 +85,15 @@ impl Node {
         let digest = self.record_digest_due(now).filter(|_| !sends.is_empty());
         self.records.to_attach = digest;
         for (id, packet) in sends {
-            let is_probe = probed == Some(id);
-            if !is_probe {
-                self.send_to_member(&id, &Body::Swim(&packet));
-            } else {
+            self.tell_suspect(&id, now);
+            if probed == Some(id) {
+                // One datagram a second carries what we see, whatever the size of the cluster.
+                self.sync.to_attach = Some(self.sums().total());
                 self.send_watched(&id, &Body::Swim(&packet), now);
+                self.sync.to_attach = None;
                 self.ping_sent(id, packet, now);
+            } else {
+                self.send_to_member(&id, &Body::Swim(&packet));
             }
         }
         if digest.is_some() && self.records.to_attach.take().is_none() {
@@ -93,6 +101,14 @@ impl Node {
         }
         for (timer, after) in timers {
             self.schedule_swim(timer, after, now);
+        }
+    }
+
+    /// Whoever sends to a member that it suspects tells it so first (Lifeguard's buddy, §IV-C).
+    fn tell_suspect(&mut self, id: &Id, now: Instant) {
+        if self.config.detector.buddy && self.suspected_in(id).is_some() && !self.is_reprobed(id) {
+            let accusation = self.as_update(id);
+            self.tell(id, accusation.as_slice(), now);
         }
     }
 

@@ -9,7 +9,7 @@ use foca::ProbeNumber;
 
 use super::{Node, Timer};
 use crate::detect::{LocalHealth, lasts};
-use crate::swim::{Id, Incarnation, Index, encode_nack};
+use crate::swim::{Id, Incarnation, Index, encode_nack, encode_ping_req};
 use crate::table::Entry;
 use crate::wire::Body;
 use crate::{Detector, Instant};
@@ -31,7 +31,14 @@ pub(super) struct Witnesses {
     /// Members whose suspicion we heard of, and look into ourselves if nothing comes of it.
     overheard: BTreeSet<Index>,
     /// As a relay: whom we asked for whom.
-    errands: BTreeMap<(Index, Index), ProbeNumber>,
+    errands: BTreeMap<(Index, Index), Errand>,
+}
+
+#[derive(Debug)]
+struct Errand {
+    number: ProbeNumber,
+    /// We have said that it failed.
+    failed: bool,
 }
 
 /// A probe that relays help with.
@@ -124,6 +131,22 @@ impl Witnesses {
         suspected
     }
 
+    /// A relay has reached `about` after all.
+    pub(super) fn reached(&mut self, about: &Id, number: ProbeNumber, by: &Id) {
+        if let Some(doubt) = self.doubts.get_mut(&about.index)
+            && (doubt.about, doubt.number) == (Some(*about), number)
+        {
+            doubt.confirmed.retain(|relay| relay != by);
+        }
+    }
+
+    /// The probe that a suspicion came of, and its relays that have not said no.
+    fn silent_relays(&self, id: &Id) -> Option<(ProbeNumber, Vec<Id>)> {
+        let doubt = self.doubts.get(&id.index).filter(|doubt| doubt.about == Some(*id))?;
+        let silent = doubt.asked.iter().filter(|relay| !doubt.confirmed.contains(relay));
+        Some((doubt.number, silent.copied().collect()))
+    }
+
     /// How long a suspicion lasts, by who confirms it.
     /// The silence of a relay that is suspected itself says nothing: `could_speak` leaves it out.
     pub(super) fn suspicion_lasts(
@@ -154,12 +177,19 @@ impl Node {
     /// 80 % of the time that is left of the probe.
     pub(super) fn run_errand(&mut self, origin: Id, target: Id, number: ProbeNumber, now: Instant) {
         let key = (origin.index, target.index);
-        let known = self.witnesses.errands.contains_key(&key);
-        if !known && self.witnesses.errands.len() >= MAX_ERRANDS {
+        let known = self.witnesses.errands.get(&key).map(|errand| (errand.number, errand.failed));
+        if known == Some((number, true)) {
+            // Our No was lost.
+            return self.send_nack(&origin, &target, number);
+        }
+        if known == Some((number, false)) {
+            return;
+        }
+        if known.is_none() && self.witnesses.errands.len() >= MAX_ERRANDS {
             self.counters.nacks_limited += 1;
             return;
         }
-        self.witnesses.errands.insert(key, number);
+        self.witnesses.errands.insert(key, Errand { number, failed: false });
         let detector = &self.config.detector;
         let left = detector.probe_period.saturating_sub(detector.probe_timeout);
         self.schedule.add(now + left * 4 / 5, Timer::Nack { origin, target, number });
@@ -170,12 +200,35 @@ impl Node {
         self.witnesses.errands.remove(&(origin.index, target.index));
     }
 
-    pub(super) fn nack_due(&mut self, origin: &Id, target: &Id, number: ProbeNumber) {
+    /// The time for an answer is over: we say no, and remember for a while that we did.
+    pub(super) fn nack_due(&mut self, origin: Id, target: Id, number: ProbeNumber, now: Instant) {
         let key = (origin.index, target.index);
-        if self.witnesses.errands.get(&key) != Some(&number) {
+        let errand = self.witnesses.errands.get_mut(&key).filter(|errand| errand.number == number);
+        let Some(errand) = errand else { return };
+        if std::mem::replace(&mut errand.failed, true) {
+            self.witnesses.errands.remove(&key);
             return;
         }
-        self.witnesses.errands.remove(&key);
+        let remembered = now + self.config.detector.suspicion_timeout;
+        self.schedule.add(remembered, Timer::Nack { origin, target, number });
+        self.send_nack(&origin, &target, number);
+    }
+
+    /// A relay whose answer has not come is asked again.
+    pub(super) fn ask_relays_again(&mut self, id: &Id) {
+        let Some((number, relays)) = self.witnesses.silent_relays(id) else { return };
+        for relay in relays {
+            if self.table.exactly(&relay).is_some_and(Entry::is_alive) {
+                let (of, to) = (self.incarnation, relay.life);
+                let packet = encode_ping_req(of, to, id, number, self.table.entries());
+                if let Some(packet) = packet {
+                    self.send_to_member(&relay, &Body::Swim(&packet));
+                }
+            }
+        }
+    }
+
+    fn send_nack(&mut self, origin: &Id, target: &Id, number: ProbeNumber) {
         let directory = self.table.entries();
         let nack = encode_nack(self.incarnation, origin.life, target, number, directory);
         if let Some(packet) = nack {

@@ -122,14 +122,7 @@ pub(crate) fn encode_header(
     encode(&header.src_incarnation, out);
     encode(&header.dst.life, out);
     let mut with_peer = |tag: u8, id: &Id, probe: ProbeNumber| {
-        let [high, low] = directory.run(id.index).ok_or(Malformed)?.hash.words();
-        out.push(tag);
-        out.put_u64(high);
-        out.put_u64(low);
-        encode(&id.session, out);
-        encode(&id.life, out);
-        encode(&probe, out);
-        Ok(())
+        encode_peer(tag, id, probe, directory, out).ok_or(Malformed)
     };
     match &header.message {
         Foca::PingReq { target, probe_number } => with_peer(2, target, *probe_number)?,
@@ -191,10 +184,10 @@ pub(crate) fn encode_nack(
     probe: ProbeNumber,
     directory: &impl Directory,
 ) -> Option<Vec<u8>> {
-    encode_naming(10, (src_incarnation, dst_life), target, probe, directory)
+    encode_about(10, src_incarnation, dst_life, target, probe, directory)
 }
 
-/// A packet that asks a relay to reach `target`; none if nobody knows that one.
+/// A packet that asks a relay once more to reach `target`, as foca asked it before.
 pub(crate) fn encode_ping_req(
     src_incarnation: Incarnation,
     dst_life: Life,
@@ -202,27 +195,40 @@ pub(crate) fn encode_ping_req(
     probe: ProbeNumber,
     directory: &impl Directory,
 ) -> Option<Vec<u8>> {
-    encode_naming(2, (src_incarnation, dst_life), target, probe, directory)
+    encode_about(2, src_incarnation, dst_life, target, probe, directory)
 }
 
-fn encode_naming(
+fn encode_about(
     tag: u8,
-    (src_incarnation, dst_life): (Incarnation, Life),
+    src_incarnation: Incarnation,
+    dst_life: Life,
     target: &Id,
     probe: ProbeNumber,
     directory: &impl Directory,
 ) -> Option<Vec<u8>> {
-    let [high, low] = directory.run(target.index)?.hash.words();
     let mut out = Vec::new();
     encode(&src_incarnation, &mut out);
     encode(&dst_life, &mut out);
+    encode_peer(tag, target, probe, directory, &mut out)?;
+    Some(out)
+}
+
+/// A message that names a member, which must be in the directory.
+fn encode_peer(
+    tag: u8,
+    id: &Id,
+    probe: ProbeNumber,
+    directory: &impl Directory,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    let [high, low] = directory.run(id.index)?.hash.words();
     out.push(tag);
     out.put_u64(high);
     out.put_u64(low);
-    encode(&target.session, &mut out);
-    encode(&target.life, &mut out);
-    encode(&probe, &mut out);
-    Some(out)
+    encode(&id.session, out);
+    encode(&id.life, out);
+    encode(&probe, out);
+    Some(())
 }
 
 const fn state_to_wire(state: State) -> u8 {

@@ -124,6 +124,8 @@ pub struct Tuning {
     pub reprobe_period: Option<Duration>,
     /// See [`Detector::probe_retransmissions`](chisme_proto::Detector::probe_retransmissions).
     pub probe_retransmissions: Option<u8>,
+    /// See [`Detector::buddy`](chisme_proto::Detector::buddy).
+    pub buddy: Option<bool>,
     /// See [`Detector::gossip_period`](chisme_proto::Detector::gossip_period).
     pub gossip_period: Option<Duration>,
     /// See [`Config::max_members`](chisme_proto::Config::max_members).
@@ -158,6 +160,7 @@ impl Tuning {
         put(&mut setup.detector.local_health, self.local_health);
         put(&mut setup.detector.reprobe_period, self.reprobe_period);
         put(&mut setup.detector.probe_retransmissions, self.probe_retransmissions);
+        put(&mut setup.detector.buddy, self.buddy);
         put(&mut setup.detector.gossip_period, self.gossip_period);
         put(&mut setup.cadence.alone_min, self.seeds_alone_min);
         put(&mut setup.cadence.alone_max, self.seeds_alone_max);
