@@ -366,6 +366,13 @@ impl Table {
         self.iter().filter(|entry| over && entry.is_carried()).map(Entry::id).collect()
     }
 
+    /// What is held of a member that is Down is held no more, until somebody says it again.
+    pub(crate) fn unsay(&mut self, id: &Id) {
+        if self.exactly(id).is_some_and(Entry::is_gone) {
+            self.change(id.index, |entry| entry.hold(None));
+        }
+    }
+
     /// A member is not carried any more.
     pub(crate) fn end_carry(&mut self, index: Index) {
         self.change(index, |entry| entry.carry(false));

@@ -22,7 +22,7 @@ const LOADING: Duration = Duration::from_secs(10);
 /// For so long the mates of a node that yields stay up in its user's view, until they yield too.
 const CARRY: Duration = Duration::from_secs(5);
 
-/// How many members that a node suspects are told so when it raises its life.
+/// How many members that a node suspects, and does not ask, are told so when it raises its life.
 const RETOLD: usize = 16;
 
 /// How many mates are told to whom we went over.
@@ -57,17 +57,24 @@ impl Node {
     /// Refutes our own Down: a new life, the same table.
     pub(super) fn raise_life(&mut self, now: Instant) {
         self.counters.lives_raised += 1;
+        self.unsay_conclusions();
         self.next_life();
         self.renew(now);
         self.restart_suspicions(now);
     }
 
     /// Whoever was held Down may have been cut off, and then whom it suspects could not refute that:
-    /// they are told, and get the time anew.
+    /// they get the time anew, and are asked by this run of foca as they were by the last one.
     fn restart_suspicions(&mut self, now: Instant) {
         let lasts = self.config.detector.suspicion_timeout;
-        for id in self.schedule.restart_conclusions(now, lasts).into_iter().take(RETOLD) {
-            if let Some(suspicion) = self.as_update(&id) {
+        let mut told = 0;
+        for id in self.schedule.restart_conclusions(now, lasts) {
+            self.reprobe(&id, now);
+            if !self.is_reprobed(&id)
+                && told < RETOLD
+                && let Some(suspicion) = self.as_update(&id)
+            {
+                told += 1;
                 self.tell(&id, &[suspicion], now);
             }
         }

@@ -126,6 +126,9 @@ impl Node {
                 self.counters.updates_withheld += 1;
                 return;
             }
+            if held.state == State::Down {
+                self.evidence.told_of(id.index);
+            }
         }
         let broadcast = tell_on && now >= self.loading_until;
         let claim = Claim { name: &update.name, hash, age, endpoints: update.endpoints, held };
