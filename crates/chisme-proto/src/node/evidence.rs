@@ -87,14 +87,6 @@ impl Evidence {
         }
     }
 
-    /// A datagram was accepted. After a silence what was said meanwhile is still to come.
-    pub(super) fn heard(&mut self, silence: Duration, now: Instant) {
-        if now.saturating_since(self.heard) >= silence {
-            self.hearing_since = now;
-        }
-        self.heard = now;
-    }
-
     /// Somebody else says of a member what we may have concluded.
     pub(super) fn told_of(&mut self, index: Index) {
         self.alone.remove(&index);
@@ -231,7 +223,17 @@ impl Node {
         }
     }
 
-    /// We were held Down ourselves: what we concluded alone is not worth more than what others know.
+    /// A datagram was accepted. After a silence what was said meanwhile is still to come, and what we
+    /// concluded in it is open again.
+    pub(super) fn heard(&mut self, now: Instant) {
+        if now.saturating_since(self.evidence.heard) >= self.silence() {
+            self.evidence.hearing_since = now;
+            self.unsay_conclusions();
+        }
+        self.evidence.heard = now;
+    }
+
+    /// We heard nobody, or were held Down: what we concluded alone is worth less than what others know.
     pub(super) fn unsay_conclusions(&mut self) {
         for id in std::mem::take(&mut self.evidence.alone).values() {
             self.table.unsay(id);

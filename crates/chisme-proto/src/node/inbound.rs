@@ -75,7 +75,7 @@ impl Node {
         self.counters.unknown_sections += u64::from(parsed.unknown_sections);
         let told = (parsed.view_digest.is_some() || parsed.record_digest.is_some())
             .then(|| (peer.clone(), parsed.view_digest, parsed.record_digest));
-        self.evidence.heard(self.silence(), now);
+        self.heard(now);
         self.refusals.heard_of(peer.session);
         self.dispatch(peer, parsed.body, bytes.len(), now)?;
         if let Some((peer, view, records)) = told.filter(|_| matches!(self.phase, Phase::Running)) {

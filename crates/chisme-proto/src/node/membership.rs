@@ -130,11 +130,23 @@ impl Node {
                 self.evidence.told_of(id.index);
             }
         }
+        if self.is_idle_accusation(held, by) {
+            self.counters.updates_withheld += 1;
+            return;
+        }
         let broadcast = tell_on && now >= self.loading_until;
         let claim = Claim { name: &update.name, hash, age, endpoints: update.endpoints, held };
         if self.take_claim(&claim, broadcast, now).is_none() {
             self.counters.updates_withheld += 1;
         }
+    }
+
+    /// Whom we suspect may be the one who hears nobody: what it says against others counts for nothing.
+    fn is_idle_accusation(&self, held: Held, by: &Peer) -> bool {
+        let accuser = || self.table.find(by.hash).map(Entry::id);
+        held.state != State::Alive
+            && held.incarnation != LEFT
+            && accuser().is_some_and(|accuser| self.suspected_in(&accuser).is_some())
     }
 
     /// Applies what is said of a member of its present run or of a newer one. A newer session of a

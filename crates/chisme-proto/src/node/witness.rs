@@ -111,6 +111,18 @@ impl Witnesses {
         }
     }
 
+    /// Somebody holds `id` Down, and we suspect it: nobody else needs to confirm that.
+    fn accused(&mut self, id: &Id, incarnation: Incarnation, now: Instant) {
+        let known = self.doubts.get_mut(&id.index).filter(|doubt| doubt.about == Some(*id));
+        if let Some(doubt) = known {
+            doubt.accused = true;
+        } else if self.doubts.len() < MAX_DOUBTS {
+            let suspicion = Some((incarnation, now));
+            let doubt = Doubt { about: Some(*id), accused: true, suspicion, ..Doubt::default() };
+            self.doubts.insert(id.index, doubt);
+        }
+    }
+
     /// A suspicion is over.
     pub(super) fn settled(&mut self, index: Index) {
         self.doubts.remove(&index);
@@ -255,6 +267,19 @@ impl Node {
         if self.witnesses.overheard.insert(id.index) {
             let patience = self.config.detector.suspicion_timeout * 2;
             self.schedule.add(now + patience, Timer::Overhear { id, incarnation });
+        }
+    }
+
+    /// Somebody holds a member Down that is up in our view, and says so as a suspicion: we look into it
+    /// at once.
+    pub(super) fn take_accusation(&mut self, id: &Id, now: Instant) {
+        let Some(incarnation) = self.suspected_in(id) else { return };
+        self.witnesses.accused(id, incarnation, now);
+        if !self.is_reprobed(id) {
+            self.reprobe(id, now);
+            let after = self.config.detector.suspicion_timeout;
+            let conclude = Timer::Conclude { id: *id, incarnation, since: now };
+            self.schedule.add(now + after, conclude);
         }
     }
 

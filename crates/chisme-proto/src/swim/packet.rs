@@ -231,7 +231,7 @@ fn encode_peer(
     Some(())
 }
 
-const fn state_to_wire(state: State) -> u8 {
+pub(crate) const fn state_to_wire(state: State) -> u8 {
     match state {
         State::Alive => 0,
         State::Suspect => 1,
