@@ -366,10 +366,14 @@ impl Table {
         self.iter().filter(|entry| over && entry.is_carried()).map(Entry::id).collect()
     }
 
-    /// What is held of a member that is Down is held no more, until somebody says it again.
-    pub(crate) fn unsay(&mut self, id: &Id) {
-        if self.exactly(id).is_some_and(Entry::is_gone) {
-            self.change(id.index, |entry| entry.hold(None));
+    /// Those that are Down stay so for the user, and nobody has said it: whoever tells us that they are
+    /// up is believed.
+    pub(crate) fn unsay_downs(&mut self) {
+        for entry in self.entries.0.iter_mut().flatten() {
+            if entry.held().map(Held::member_state) == Some(MemberState::Down) {
+                entry.hold(None);
+                self.gone -= 1;
+            }
         }
     }
 

@@ -32,9 +32,6 @@ const SILENCE_DIVISOR: u32 = 2;
 /// hear for so long is lost to it.
 const DEAF_FACTOR: u32 = 4;
 
-/// The most Downs that are remembered as nobody's conclusion but our own.
-const MAX_ALONE: usize = 1_024;
-
 /// Relays that have not said no are asked again at every so many-th question to the suspect.
 const RELAYS_EVERY: u8 = 2;
 
@@ -48,8 +45,6 @@ pub(super) struct Evidence {
     pub(super) per_member: PerMember,
     /// Suspects by our own failed probe, and the incarnation that they have to raise.
     reprobed: BTreeMap<Index, Reprobed>,
-    /// Whom we have concluded to be Down, and nobody else has said so since.
-    alone: BTreeMap<Index, Id>,
     /// When a datagram of anybody was last accepted.
     heard: Instant,
     /// Since when such datagrams have come without a long silence.
@@ -81,15 +76,9 @@ impl Evidence {
             round_trips: RoundTrips::new(config.detector.probe_timeout),
             per_member: PerMember::default(),
             reprobed: BTreeMap::new(),
-            alone: BTreeMap::new(),
             heard: now,
             hearing_since: now,
         }
-    }
-
-    /// Somebody else says of a member what we may have concluded.
-    pub(super) fn told_of(&mut self, index: Index) {
-        self.alone.remove(&index);
     }
 
     /// How long an answer usually takes, with room.
@@ -218,26 +207,16 @@ impl Node {
             return;
         }
         self.apply(id, Held { incarnation, state: State::Down }, None, true, now);
-        if self.evidence.alone.len() < MAX_ALONE {
-            self.evidence.alone.insert(id.index, id);
-        }
     }
 
-    /// A datagram was accepted. After a silence what was said meanwhile is still to come, and what we
-    /// concluded in it is open again.
+    /// A datagram was accepted. After a silence what was said meanwhile is still to come, and whom we
+    /// concluded to be Down may be up for all others.
     pub(super) fn heard(&mut self, now: Instant) {
         if now.saturating_since(self.evidence.heard) >= self.silence() {
             self.evidence.hearing_since = now;
-            self.unsay_conclusions();
+            self.table.unsay_downs();
         }
         self.evidence.heard = now;
-    }
-
-    /// We heard nobody, or were held Down: what we concluded alone is worth less than what others know.
-    pub(super) fn unsay_conclusions(&mut self) {
-        for id in std::mem::take(&mut self.evidence.alone).values() {
-            self.table.unsay(id);
-        }
     }
 
     /// When a suspicion ends, by what is known now. Only time in which we could have heard of a

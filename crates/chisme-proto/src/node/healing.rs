@@ -54,10 +54,11 @@ impl Node {
         self.schedule.replace(now + wait, Timer::Heal);
     }
 
-    /// Refutes our own Down: a new life, the same table.
+    /// Refutes our own Down: a new life, the same table, but for the Downs in it: we may have been the
+    /// one who was cut off.
     pub(super) fn raise_life(&mut self, now: Instant) {
         self.counters.lives_raised += 1;
-        self.unsay_conclusions();
+        self.table.unsay_downs();
         self.next_life();
         self.renew(now);
         self.restart_suspicions(now);

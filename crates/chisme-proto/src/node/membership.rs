@@ -126,9 +126,6 @@ impl Node {
                 self.counters.updates_withheld += 1;
                 return;
             }
-            if held.state == State::Down {
-                self.evidence.told_of(id.index);
-            }
         }
         if self.is_idle_accusation(held, by) {
             self.counters.updates_withheld += 1;
