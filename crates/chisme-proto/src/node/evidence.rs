@@ -49,6 +49,7 @@ pub(super) struct Evidence {
     heard: Instant,
     /// Since when such datagrams have come without a long silence.
     hearing_since: Instant,
+    started: Instant,
 }
 
 #[derive(Debug)]
@@ -78,6 +79,7 @@ impl Evidence {
             reprobed: BTreeMap::new(),
             heard: now,
             hearing_since: now,
+            started: now,
         }
     }
 
@@ -217,6 +219,13 @@ impl Node {
             self.table.unsay_downs();
         }
         self.evidence.heard = now;
+    }
+
+    /// Whether what others say against members may have waited for us to read it.
+    pub(super) fn is_catching_up(&self, now: Instant) -> bool {
+        let since = self.evidence.hearing_since;
+        since > self.evidence.started
+            && now.saturating_since(since) < self.config.detector.probe_period
     }
 
     /// When a suspicion ends, by what is known now. Only time in which we could have heard of a

@@ -127,7 +127,7 @@ impl Node {
                 return;
             }
         }
-        if self.is_idle_accusation(held, by) {
+        if self.is_idle_accusation(held, by, now) {
             self.counters.updates_withheld += 1;
             return;
         }
@@ -138,12 +138,13 @@ impl Node {
         }
     }
 
-    /// Whom we suspect may be the one who hears nobody: what it says against others counts for nothing.
-    fn is_idle_accusation(&self, held: Held, by: &Peer) -> bool {
+    /// Whom we suspect may be the one who hears nobody, and what waited while we heard nobody is old:
+    /// neither counts against others.
+    fn is_idle_accusation(&self, held: Held, by: &Peer, now: Instant) -> bool {
         let accuser = || self.table.find(by.hash).map(Entry::id);
-        held.state != State::Alive
-            && held.incarnation != LEFT
-            && accuser().is_some_and(|accuser| self.suspected_in(&accuser).is_some())
+        let is_suspect = || accuser().is_some_and(|id| self.suspected_in(&id).is_some());
+        let is_accusation = held.state != State::Alive && held.incarnation != LEFT;
+        is_accusation && (self.is_catching_up(now) || is_suspect())
     }
 
     /// Applies what is said of a member of its present run or of a newer one. A newer session of a
