@@ -366,15 +366,9 @@ impl Table {
         self.iter().filter(|entry| over && entry.is_carried()).map(Entry::id).collect()
     }
 
-    /// Those that are Down stay so for the user, and nobody has said it: whoever tells us that they are
-    /// up is believed.
-    pub(crate) fn unsay_downs(&mut self) {
-        for entry in self.entries.0.iter_mut().flatten() {
-            if entry.held().map(Held::member_state) == Some(MemberState::Down) {
-                entry.hold(None);
-                self.gone -= 1;
-            }
-        }
+    /// What is held of a member that is Down is held no more; for the user it stays so.
+    pub(crate) fn unsay(&mut self, index: Index) {
+        self.change(index, |entry| entry.hold(None));
     }
 
     /// A member is not carried any more.

@@ -216,7 +216,7 @@ impl Node {
     pub(super) fn heard(&mut self, now: Instant) {
         if now.saturating_since(self.evidence.heard) >= self.silence() {
             self.evidence.hearing_since = now;
-            self.table.unsay_downs();
+            self.unsay_downs();
         }
         self.evidence.heard = now;
     }

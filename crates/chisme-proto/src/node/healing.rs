@@ -58,10 +58,21 @@ impl Node {
     /// one who was cut off.
     pub(super) fn raise_life(&mut self, now: Instant) {
         self.counters.lives_raised += 1;
-        self.table.unsay_downs();
+        self.unsay_downs();
         self.next_life();
         self.renew(now);
         self.restart_suspicions(now);
+    }
+
+    /// Those that we hold Down stay so for the user, and are nobody's conclusion any more: whoever tells
+    /// us that they are up is believed.
+    pub(super) fn unsay_downs(&mut self) {
+        let is_down = |entry: &&Entry| entry.is_gone() && !entry.has_left();
+        let downs: Vec<Id> = self.table.iter().filter(is_down).map(Entry::id).collect();
+        for id in downs {
+            self.forget_in_foca(&id);
+            self.table.unsay(id.index);
+        }
     }
 
     /// Whoever was held Down may have been cut off, and then whom it suspects could not refute that:

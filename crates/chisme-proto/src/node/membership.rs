@@ -132,10 +132,25 @@ impl Node {
             return;
         }
         let broadcast = tell_on && now >= self.loading_until;
+        let unheralded = self.unheralded(hash, age, held);
+        let held = unheralded.map_or(held, |(_, suspicion)| suspicion);
         let claim = Claim { name: &update.name, hash, age, endpoints: update.endpoints, held };
         if self.take_claim(&claim, broadcast, now).is_none() {
             self.counters.updates_withheld += 1;
         }
+        if let Some((id, _)) = unheralded {
+            self.take_accusation(&id, now);
+        }
+    }
+
+    /// A Down of a member that we do not even suspect: its suspicion did not reach us, or was refuted
+    /// before it did. We take it for a suspicion, and look into it ourselves.
+    fn unheralded(&self, hash: NameHash, age: (Session, Life), held: Held) -> Option<(Id, Held)> {
+        let entry = self.table.find(hash).filter(|entry| entry.id().age() == age)?;
+        let known = entry.held().filter(|known| known.state == State::Alive)?;
+        let is_accusation = held.state == State::Down && held.incarnation != LEFT;
+        let suspicion = Held { incarnation: known.incarnation, state: State::Suspect };
+        is_accusation.then(|| (entry.id(), suspicion))
     }
 
     /// Whom we suspect may be the one who hears nobody, and what waited while we heard nobody is old:
@@ -319,13 +334,17 @@ impl Node {
 
     /// Forgets a member that is Down or Left, everywhere.
     fn forget(&mut self, id: &Id) {
-        let (forget, directory) = (foca::Timer::RemoveDown(*id), self.table.entries_mut());
-        let result = self.engine.handle_timer(forget, directory, &mut self.effects);
-        self.count_swim(result);
+        self.forget_in_foca(id);
         if let Some(hash) = self.table.at(id.index).map(Entry::hash) {
             self.table.remove(id.index);
             self.windows.forget(hash);
         }
+    }
+
+    pub(super) fn forget_in_foca(&mut self, id: &Id) {
+        let (forget, directory) = (foca::Timer::RemoveDown(*id), self.table.entries_mut());
+        let result = self.engine.handle_timer(forget, directory, &mut self.effects);
+        self.count_swim(result);
     }
 
     pub(super) fn random_member(&mut self, wanted: impl Fn(&Entry) -> bool) -> Option<Id> {

@@ -4,7 +4,8 @@
 //! An ICMP "port unreachable" is not authenticated. It counts only if it quotes the tag of a datagram
 //! that we sent to that member a moment ago, and then it makes us ask, not believe: only when as many
 //! questions in a row as `Detector::refusals` were turned away too, and neither the member nor any
-//! relay says otherwise, is it Down. It knows tags and questions, nothing of sockets.
+//! relay says otherwise, is it suspected, and Down as soon as the others have heard of that. It knows
+//! tags and questions, nothing of sockets.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -67,13 +68,15 @@ struct Inquiry {
     /// The last question that was turned away, and how many before it in a row, itself included.
     refused: u8,
     in_a_row: u8,
+    /// Since when all are told that we suspect it: who was not would not believe its Down.
+    told: Option<Instant>,
     /// It is not gone, whatever the network says.
     cleared: bool,
 }
 
 impl Inquiry {
     const fn new(id: Id, begun: Instant) -> Self {
-        Self { id, begun, asked: 0, refused: 0, in_a_row: 0, cleared: false }
+        Self { id, begun, asked: 0, refused: 0, in_a_row: 0, told: None, cleared: false }
     }
 
     fn turned_away(&mut self, question: u8) {
@@ -181,7 +184,8 @@ impl Node {
         // A host that turns something away says so within a round trip.
         let pause = self.evidence.answers_take().min(self.config.detector.reprobe_pause());
         let relays_by = self.relay_patience();
-        let wanted = self.config.detector.refusals;
+        let (wanted, gossip_period) =
+            (self.config.detector.refusals, self.config.detector.gossip_period);
         let Some(inquiry) = self.refusals.inquiries.get_mut(&session) else { return };
         let (id, end) = (inquiry.id, inquiry.begun + REST);
         let is_up = self.table.exactly(&id).is_some_and(Entry::is_up);
@@ -193,7 +197,10 @@ impl Node {
             }
             false => end,
             // Only a relay can still say otherwise.
-            true if inquiry.in_a_row >= wanted => (inquiry.begun + relays_by).max(now + pause),
+            true if inquiry.in_a_row >= wanted => {
+                let told = inquiry.told.map_or(now, |told| told + gossip_period);
+                (inquiry.begun + relays_by).max(told).max(now + pause)
+            }
             true => {
                 inquiry.asked += 1;
                 let question = inquiry.asked;
@@ -228,18 +235,30 @@ impl Node {
         usual.min(self.config.detector.probe_timeout)
     }
 
-    /// Whoever turned away all that was asked of it, and is vouched for by nobody, is Down.
+    /// Whoever turned away all that was asked of it, and is vouched for by nobody, is suspected, and a
+    /// moment later Down.
     fn conclude_inquiry(&mut self, session: Session, now: Instant) -> bool {
-        let wanted = self.config.detector.refusals;
+        let detector = &self.config.detector;
+        let (wanted, gossip_period) = (detector.refusals, detector.gossip_period);
         let patience = self.relay_patience();
-        let asked = self.refusals.inquiries.get(&session);
-        let over = |inquiry: &&Inquiry| {
-            !inquiry.cleared && inquiry.in_a_row >= wanted && now >= inquiry.begun + patience
-        };
-        let Some(id) = asked.filter(over).map(|inquiry| inquiry.id) else { return false };
+        let Some(inquiry) = self.refusals.inquiries.get_mut(&session) else { return false };
+        let heard_out = !inquiry.cleared && now >= inquiry.begun + patience;
+        if inquiry.in_a_row < wanted || !heard_out {
+            return false;
+        }
+        let id = inquiry.id;
+        let told = *inquiry.told.get_or_insert(now);
+        let held = self.table.exactly(&id).and_then(Entry::held);
+        if told == now
+            && let Some(Held { incarnation, state: State::Alive }) = held
+        {
+            self.apply(id, Held { incarnation, state: State::Suspect }, None, true, now);
+        }
+        if now < told + gossip_period {
+            return false;
+        }
         self.refusals.inquiries.remove(&session);
-        let held = self.table.exactly(&id).filter(|entry| entry.is_up()).and_then(Entry::held);
-        if let Some(Held { incarnation, .. }) = held {
+        if let Some(incarnation) = self.suspected_in(&id) {
             self.counters.refusals_concluded += 1;
             self.apply(id, Held { incarnation, state: State::Down }, None, true, now);
         }
