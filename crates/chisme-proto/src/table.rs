@@ -194,7 +194,7 @@ impl Table {
             // A newer life replaces whatever was held of the one before.
             Some(_) if id.age() > entry.id().age() => true,
             Some(held) => id.age() == entry.id().age() && held.gives_way_to(update),
-            None => id.age() >= entry.id().age(),
+            None => id.age() >= entry.believable(),
         };
         if !accepted {
             return false;

@@ -58,7 +58,7 @@ impl Node {
                 }
                 return None;
             }
-            if age < id.age() {
+            if age < entry.believable() {
                 return None;
             }
             // Nothing new, as nearly always.
@@ -115,7 +115,7 @@ impl Node {
             let id = entry.id();
             // What this side holds of a mate is old news while the mate is coming over.
             let carried = entry.is_carried() && held.state == State::Down;
-            let old_news = age < id.age() || (age == id.age() && carried);
+            let old_news = age < entry.believable() || (age == id.age() && carried);
             if age == id.age() && entry.has_left() && held.state == State::Suspect {
                 let accuser = self.table.find(by.hash).map(Entry::id);
                 if let (Some(accuser), Some(farewell)) = (accuser, self.as_update(&id)) {

@@ -8,7 +8,7 @@ use super::Held;
 use crate::identity::NameHash;
 use crate::roster::Run;
 use crate::swim::{Id, Incarnation, Index};
-use crate::{Endpoints, Instant, MemberState, NodeName};
+use crate::{Endpoints, Instant, Life, MemberState, NodeName, Session};
 
 /// A member, under the newest session and life that we have accepted.
 #[derive(Clone, Debug)]
@@ -112,6 +112,14 @@ impl Entry {
     pub(crate) fn held(&self) -> Option<Held> {
         let state = self.marks.held()?;
         Some(Held { incarnation: self.incarnation, state })
+    }
+
+    /// The first life of which something said is news. Where nothing is held, a life that was held Down
+    /// once may have been made up.
+    pub(crate) fn believable(&self) -> (Session, Life) {
+        let (session, life) = self.id().age();
+        let known = self.held().is_some() || self.is_carried();
+        (session, if known { life } else { Life::default() })
     }
 
     pub(super) fn hold(&mut self, held: Option<Held>) {
