@@ -279,7 +279,8 @@ impl<'a> Run<'a> {
         let goodbye = |timed: &TimedFault| {
             matches!(timed.fault, Fault::Leave { .. } | Fault::RollingRestart { .. })
         };
-        if self.scenario.faults.iter().any(goodbye) {
+        // Whoever leaves while it is cut off is answered by nobody: a drawn scenario may do that.
+        if self.scenario.all_faults_happen && self.scenario.faults.iter().any(goodbye) {
             kinds.extend(["leaving", "leaving_ack"]);
         }
         for kind in kinds {
