@@ -19,6 +19,9 @@ fn name(n: usize) -> NodeName {
     NodeName::parse(&format!("n{n}@host")).expect("valid")
 }
 
+/// Makes a quotation of a datagram.
+type Forger = fn(&[u8]) -> Vec<u8>;
+
 /// Nodes on a network that loses nothing; a process that was killed has a host that says so, or not.
 struct World {
     now: Instant,
@@ -32,7 +35,7 @@ struct World {
     /// What node 0 has sent to node 1.
     sent: Vec<Vec<u8>>,
     /// What comes back to node 0 when it sends to node 1.
-    forger: Option<fn(&[u8]) -> Vec<u8>>,
+    forger: Option<Forger>,
 }
 
 impl World {

@@ -45,6 +45,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "it checks integers against the logarithm")]
     fn the_table_is_that_of_the_logarithm() {
         for (n, &ln) in (1_u32..).zip(&LN) {
             let exact = f64::from(n).ln() * 65_536.0;

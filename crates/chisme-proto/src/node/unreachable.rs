@@ -88,10 +88,8 @@ impl Inquiry {
 impl Refusals {
     /// An authentic datagram of this process came, or a relay has reached it: it is not gone.
     pub(super) fn heard_of(&mut self, session: Session) {
-        if !self.inquiries.is_empty() {
-            if let Some(inquiry) = self.inquiries.get_mut(&session) {
-                inquiry.cleared = true;
-            }
+        if let Some(inquiry) = self.inquiries.get_mut(&session) {
+            inquiry.cleared = true;
         }
     }
 
