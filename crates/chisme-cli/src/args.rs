@@ -475,6 +475,10 @@ pub(crate) struct AgentArgs {
     /// Print every change of this node's view on stdout.
     #[arg(long, value_name = "FORMAT", env = "CHISME_EVENTS", help_heading = "Surroundings")]
     pub(crate) events: Option<String>,
+    /// How failures are looked for: lan, fast, wan or local. The same for all members.
+    /// [default: lan]
+    #[arg(long, env = "CHISME_PRESET", value_name = "PRESET", help_heading = "Surroundings")]
+    pub(crate) preset: Option<String>,
     /// What to log on stderr: off, error, warn, info, debug, trace, or target=level,...
     /// [default: info]
     #[arg(long, value_name = "LEVEL", env = "CHISME_LOG", help_heading = "Surroundings")]

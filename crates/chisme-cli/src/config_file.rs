@@ -30,6 +30,7 @@ pub(crate) struct ConfigFile {
     pub(crate) dns_server: Option<OneOrMany>,
     pub(crate) events: Option<String>,
     pub(crate) log: Option<String>,
+    pub(crate) preset: Option<String>,
     pub(crate) runtime_dir: Option<PathBuf>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) service: Vec<ServiceTable>,
@@ -51,7 +52,7 @@ pub(crate) struct ServiceTable {
 
 /// The keys, as they stand in the file. Only these are shown in an error: what is not a key may be a
 /// slip that put a cookie there.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "sname",
     "name",
     "cluster",
@@ -64,6 +65,7 @@ const KEYS: [&str; 18] = [
     "dns_server",
     "events",
     "log",
+    "preset",
     "runtime_dir",
     "port",
     "version",
@@ -158,7 +160,7 @@ mod tests {
             "sname = 'a'\nname = 'a@b.c'\ncluster = 'x'\ncookie = 'secret'\n\
              cookie_file = '/c'\naccept_cookie_file = ['/d', '/e']\nbind = '0.0.0.0:1'\n\
              advertise = ['10.0.0.1:1']\nconnect = ['one', 'two']\ndns_server = '127.0.0.1:53'\n\
-             events = 'json'\nlog = 'debug'\nruntime_dir = '/run/x'\n",
+             events = 'json'\nlog = 'debug'\npreset = 'fast'\nruntime_dir = '/run/x'\n",
         )
         .expect("valid");
         assert_eq!(file.connect, Some(OneOrMany(vec!["one".to_owned(), "two".to_owned()])));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use chisme::proto::VersionRange;
 use chisme::seed::Seed;
-use chisme::{ClusterName, NodeName, Record};
+use chisme::{ClusterName, NodeName, Preset, Record};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
@@ -40,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) events: Option<EventFormat>,
     pub(crate) log: Option<Setting<String>>,
     pub(crate) runtime_dir: Option<PathBuf>,
+    pub(crate) preset: Preset,
     pub(crate) versions: Option<VersionRange>,
     pub(crate) record: Record,
 }
@@ -131,6 +132,7 @@ impl Settings {
             runtime_dir: ranks
                 .path("runtime_dir", &args.runtime_dir, &file.runtime_dir)?
                 .map(|dir| dir.value),
+            preset: preset(ranks.one("preset", &args.preset, &file.preset))?,
             versions: surroundings.test_protocol.as_deref().map(versions).transpose()?,
             record: record::record(&file, ranks.path)?,
         })
@@ -392,6 +394,12 @@ fn seeds(
             .map_err(|problem| UsageError::new(format!("{}: {problem}", seeds.origin)))?;
     }
     Ok(seeds)
+}
+
+/// The name of a preset.
+fn preset(given: Option<Setting<String>>) -> Result<Preset, UsageError> {
+    let Some(given) = given else { return Ok(Preset::default()) };
+    given.value.parse().map_err(|_| given.refuse("is no preset: lan, fast, wan and local are"))
 }
 
 /// "2" or "2-3".

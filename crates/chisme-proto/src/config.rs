@@ -65,8 +65,14 @@ impl Config {
                 period: d.probe_period,
             });
         }
-        if d.suspicion_multiplier == 0 {
-            return Err(ConfigError::SuspicionMultiplier);
+        if d.suspicion_timeout < d.probe_timeout {
+            return Err(ConfigError::SuspicionTimeout {
+                suspicion: d.suspicion_timeout,
+                timeout: d.probe_timeout,
+            });
+        }
+        if d.reprobe_period > Duration::ZERO && d.reprobe_period < SHORTEST_PERIOD {
+            return Err(ConfigError::ReprobePeriod(d.reprobe_period));
         }
         if d.gossip_period < SHORTEST_PERIOD {
             return Err(ConfigError::GossipPeriod(d.gossip_period));
@@ -101,8 +107,18 @@ pub enum ConfigError {
         period: Duration,
     },
     /// A suspicion needs time to be refuted.
-    #[error("suspicion_multiplier must be at least 1")]
-    SuspicionMultiplier,
+    #[error(
+        "suspicion_timeout is {suspicion:?}; it must be at least probe_timeout, which is {timeout:?}"
+    )]
+    SuspicionTimeout {
+        /// What was set.
+        suspicion: Duration,
+        /// The least that it can be.
+        timeout: Duration,
+    },
+    /// More often is no better.
+    #[error("reprobe_period is {0:?}; it must be zero (never) or at least 10 ms")]
+    ReprobePeriod(Duration),
     /// A period of nothing would never end.
     #[error("gossip_period is {0:?}; it must be at least 10 ms")]
     GossipPeriod(Duration),
@@ -135,11 +151,45 @@ pub struct Detector {
     pub probe_timeout: Duration,
     /// How many others are asked (SWIM's k). Default 3.
     pub indirect_probes: u8,
-    /// A suspicion lasts this many periods times max(1, log10(members)). Default 3: a process that
-    /// is frozen for 3 s can still refute it.
-    pub suspicion_multiplier: u32,
+    /// How long a suspicion lasts that a failed probe began. Default 2.25 s: with the period before
+    /// it, a process that is frozen for 3 s can still refute it. At least `probe_timeout`.
+    pub suspicion_timeout: Duration,
+    /// How many times as long it lasts while nobody confirms it: `suspicion_timeout` is reached when
+    /// all relays of the failed probe say that they could not reach the member either (Lifeguard,
+    /// §IV-B). Default 5; 1 is no longer.
+    pub suspicion_stretch: u32,
+    /// The worst score of local health: so many times longer are period and timeout of a node that
+    /// misses what others get (Lifeguard, §IV-A). Default 0, which is never: a node that was cut off
+    /// and felt ill still spreads suspicions after it is back.
+    pub local_health: u8,
+    /// How often a member that failed our own probe is asked directly, until the suspicion is over.
+    /// Default 125 ms, at least 10 ms; zero is never.
+    pub reprobe_period: Duration,
+    /// How often an unanswered Ping is sent again before its period ends: after as long as answers
+    /// usually take (RFC 6298), then after twice as long each time, but at most 125 ms. Default 8;
+    /// zero is never.
+    pub probe_retransmissions: u8,
+    /// How many questions in a row the host of a member must turn away, because no process listens
+    /// there, until the member is Down; any answer, also by way of another member, begins anew. Only a
+    /// driver that hears of that can use it. Default 3; zero is never.
+    pub refusals: u8,
+    /// Whether whoever sends to a member that it suspects tells it so first (Lifeguard, §IV-C).
+    /// Default yes.
+    pub buddy: bool,
     /// How often waiting rumours are sent on their own. Default 200 ms, at least 10 ms.
     pub gossip_period: Duration,
+}
+
+impl Detector {
+    /// The pause between two questions to the same member, also where re-probing is switched off.
+    pub(crate) fn reprobe_pause(&self) -> Duration {
+        let usual = if self.reprobe_period.is_zero() {
+            self.probe_timeout / 4
+        } else {
+            self.reprobe_period
+        };
+        usual.max(SHORTEST_PERIOD)
+    }
 }
 
 impl Default for Detector {
@@ -148,7 +198,13 @@ impl Default for Detector {
             probe_period: Duration::from_secs(1),
             probe_timeout: Duration::from_millis(500),
             indirect_probes: 3,
-            suspicion_multiplier: 3,
+            suspicion_timeout: Duration::from_millis(2_250),
+            suspicion_stretch: 5,
+            local_health: 0,
+            reprobe_period: Duration::from_millis(125),
+            probe_retransmissions: 8,
+            refusals: 3,
+            buddy: true,
             gossip_period: Duration::from_millis(200),
         }
     }

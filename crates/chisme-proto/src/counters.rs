@@ -100,6 +100,27 @@ counters! {
     probes_sent,
     /// Probes that nobody answered, directly or indirectly.
     probes_failed,
+    /// Copies of probes that drew no answer in time.
+    probes_retransmitted,
+    /// Members asked directly because they failed our own probe; each question counts.
+    reprobes_sent,
+    /// Suspects that were not asked, because as many as a node asks at a time were being asked.
+    reprobes_limited,
+    /// Times that the network said that nobody listens where a member lives, and quoted what we had
+    /// just sent there.
+    unreachable_taken,
+    /// Times that it quoted anything else: forged, late, or cut short.
+    unreachable_rejected,
+    /// Members that were not asked whether they are gone, because too many were being asked.
+    inquiries_limited,
+    /// Members that are Down because their hosts turned away all that was asked.
+    refusals_concluded,
+    /// Times that this node, as a relay, said that it could not reach a member either.
+    nacks_sent,
+    /// Times that it did not, because it was relay for as many as it can be.
+    nacks_limited,
+    /// Suspicions that lasted longer because nothing at all arrived here.
+    conclusions_postponed,
     /// Members that became Suspect.
     suspicions,
     /// Suspicions about this node that it refuted.

@@ -16,9 +16,10 @@ pub(crate) struct Meeting {
 /// What we do, and what the peer does.
 ///
 /// Both accuse: the smaller side yields; a tie goes against the lower representative. One accuses:
-/// the accused raises its life and keeps its table, unless the accuser's side is less than half of
-/// the accused's: then the accuser yields. (Without that, one member that wakes from a pause would
-/// make each of its peers raise its life.)
+/// the accused raises its life and keeps its table, unless one side is less than half of the other:
+/// then that side yields, whoever accuses. (Without that, one member that wakes from a pause would
+/// make each of its peers raise its life; and one that was cut off for a while, and still suspects
+/// most of the others, would keep a table of which it is about to make Downs.)
 pub(crate) fn decide(meeting: Meeting) -> (Outcome, Outcome) {
     let Meeting { ours, theirs, we_accuse, they_accuse } = meeting;
     match (we_accuse, they_accuse) {
@@ -27,9 +28,9 @@ pub(crate) fn decide(meeting: Meeting) -> (Outcome, Outcome) {
             (Outcome::Yield, Outcome::Nothing)
         }
         (true, true) => (Outcome::Nothing, Outcome::Yield),
-        (true, false) if ours.live < theirs.live / 2 => (Outcome::Yield, Outcome::Nothing),
+        _ if ours.live < theirs.live / 2 => (Outcome::Yield, Outcome::Nothing),
+        _ if theirs.live < ours.live / 2 => (Outcome::Nothing, Outcome::Yield),
         (true, false) => (Outcome::Nothing, Outcome::RaiseLife),
-        (false, true) if theirs.live < ours.live / 2 => (Outcome::Nothing, Outcome::Yield),
         (false, true) => (Outcome::RaiseLife, Outcome::Nothing),
     }
 }
@@ -69,6 +70,7 @@ mod tests {
         assert_eq!(meet((31, 0), (31, 0), true, false), (Nothing, RaiseLife));
         assert_eq!(meet((10, 0), (20, 0), true, false), (Nothing, RaiseLife));
         assert_eq!(meet((9, 0), (20, 0), true, false), (Yield, Nothing));
+        assert_eq!(meet((9, 0), (20, 0), false, true), (Yield, Nothing));
         assert_eq!(meet((1, 0), (1, 0), false, false), (Nothing, Nothing));
     }
 }

@@ -20,6 +20,15 @@ pub enum Input<'a> {
         /// The payload.
         bytes: &'a [u8],
     },
+    /// The network says that no process listens where a datagram of this node was sent: an ICMP "port
+    /// unreachable". Anybody can say so; it counts by what it quotes.
+    Unreachable {
+        /// The destination of that datagram.
+        to: SocketAddr,
+        /// What is quoted of its UDP payload, from the first byte on. Without its last 16 bytes it
+        /// proves nothing.
+        quoted: &'a [u8],
+    },
     /// The embedder wants something.
     Command(Command),
     /// The answer to [`Output::ResolveSeeds`]: all addresses that the seeds stand for now.

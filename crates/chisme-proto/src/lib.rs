@@ -26,6 +26,7 @@
 
 mod config;
 mod counters;
+mod detect;
 mod envelope;
 mod heal;
 mod identity;
@@ -38,9 +39,11 @@ mod limit;
 mod name;
 mod node;
 mod order;
+mod preset;
 mod record;
 mod replay;
 mod roster;
+mod rtt;
 mod swim;
 mod sync;
 mod table;
@@ -64,6 +67,7 @@ pub use keyring::{
 };
 pub use name::{ClusterName, MAX_CLUSTER_NAME_LEN, MAX_NAME_LEN, NameError, NameKind, NodeName};
 pub use node::{Identity, MAX_OUTPUTS, Node};
+pub use preset::{Preset, UnknownPreset};
 pub use record::{
     MAX_KEY_BYTES, MAX_RECORD_BYTES, MAX_SERVICE_NAME_BYTES, MAX_SERVICE_VERSION_BYTES,
     MAX_VALUE_BYTES, Record, RecordEdit, RecordError, Service, ServiceStatus,

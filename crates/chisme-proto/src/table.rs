@@ -194,7 +194,7 @@ impl Table {
             // A newer life replaces whatever was held of the one before.
             Some(_) if id.age() > entry.id().age() => true,
             Some(held) => id.age() == entry.id().age() && held.gives_way_to(update),
-            None => id.age() >= entry.id().age(),
+            None => id.age() >= entry.believable(),
         };
         if !accepted {
             return false;
@@ -364,6 +364,11 @@ impl Table {
     pub(crate) fn carried_too_long(&self, now: Instant) -> Vec<Id> {
         let over = self.carried_until.is_some_and(|until| until <= now);
         self.iter().filter(|entry| over && entry.is_carried()).map(Entry::id).collect()
+    }
+
+    /// What is held of a member that is Down is held no more; for the user it stays so.
+    pub(crate) fn unsay(&mut self, index: Index) {
+        self.change(index, |entry| entry.hold(None));
     }
 
     /// A member is not carried any more.

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 /// Where the tests are that the document names.
-const PLACES: [&str; 8] = [
+const PLACES: [&str; 9] = [
+    "src/detect",
     "tests",
     "src",
     "src/wire",

@@ -14,6 +14,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::seq::IndexedRandom;
 
 use crate::cluster::Cluster;
+use crate::drive::Happening;
 use crate::network::Datagram;
 use crate::scenario::AttackKind;
 
@@ -42,13 +43,19 @@ impl Attacker {
 
     /// Whether this kind of attack needs recordings.
     pub(crate) const fn records(kind: AttackKind) -> bool {
-        matches!(kind, AttackKind::Tamper | AttackKind::Replay | AttackKind::Reflect)
+        matches!(
+            kind,
+            AttackKind::Tamper | AttackKind::Replay | AttackKind::Reflect | AttackKind::Unreachable
+        )
     }
 
     /// Sends one datagram to a machine; false if there is nothing to send yet.
     pub(crate) fn shoot(&mut self, kind: AttackKind, target: usize, cluster: &mut Cluster) -> bool {
         let Some(&to) = cluster.hosts[target].bound.first() else { return false };
         let stranger = SocketAddr::from((ATTACKER, PORT));
+        if kind == AttackKind::Unreachable {
+            return self.refuse(target, to, cluster);
+        }
         let shot = match kind {
             AttackKind::WrongKey => self.hello(&"ee".repeat(32), "default", to, cluster),
             AttackKind::ForeignCluster => self.hello(&"c0".repeat(32), "other", to, cluster),
@@ -67,9 +74,26 @@ impl Attacker {
                 let recording = self.recording(to, cluster, hello);
                 recording.map(|(_, bytes)| (SocketAddr::from((VICTIM, PORT)), bytes))
             }
+            AttackKind::Unreachable => None,
         };
         let Some((from, bytes)) = shot else { return false };
         cluster.inject_at(target, Datagram { from, to, bytes });
+        true
+    }
+
+    /// Tells a node that nobody listens where it has sent something, and quotes it, or nearly.
+    fn refuse(&mut self, target: usize, own: SocketAddr, cluster: &mut Cluster) -> bool {
+        let recorded = cluster.recorded();
+        let mut tries = (0..TRIES).filter_map(|_| recorded.choose(&mut self.rng));
+        let Some(sent) = tries.find(|one| one.from == own && !one.bytes.is_empty()) else {
+            return false;
+        };
+        let (to, mut quoted) = (sent.to, sent.bytes.clone());
+        if self.rng.random() {
+            let bit = self.rng.random_range(0..quoted.len() * 8);
+            quoted[bit / 8] ^= 1 << (bit % 8);
+        }
+        cluster.schedule(cluster.now(), Happening::Unreachable { host: target, to, quoted });
         true
     }
 

@@ -24,7 +24,7 @@ type Configure<'a> = Box<dyn Fn(usize, &mut Setup) + 'a>;
 ///     .nodes(5)
 ///     .seed(7)
 ///     .latency(millis(10), millis(40))
-///     .configure(|_, setup| setup.detector.suspicion_multiplier = 5)
+///     .configure(|_, setup| setup.detector.suspicion_timeout = millis(3_000))
 ///     .formed();
 /// assert_eq!(cluster.view_of("n3").len(), 5);
 /// ```

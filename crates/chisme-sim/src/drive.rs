@@ -35,6 +35,12 @@ const LOOK_AT_STOP: u64 = 256;
 /// What the queue holds.
 pub(crate) enum Happening {
     Arrive(Datagram),
+    /// A machine was told that nobody listens where it had sent a datagram.
+    Unreachable {
+        host: usize,
+        to: SocketAddr,
+        quoted: Vec<u8>,
+    },
     Wake(usize),
     /// A process that was busy reads on.
     Read {
@@ -79,6 +85,7 @@ impl Cluster {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Arrive(datagram) => self.arrive(datagram),
+            Happening::Unreachable { host, to, quoted } => self.turned_away(host, to, &quoted),
             Happening::Wake(index) => self.wake(index),
             Happening::Read { host, run } => self.read(host, run),
             Happening::SeedsResolved { host, run } => self.seeds_resolved(host, run),
@@ -101,9 +108,31 @@ impl Cluster {
             self.tape.astray.push(datagram);
             return;
         };
+        if self.hosts[index].process.is_none() {
+            return self.turn_away(index, datagram);
+        }
         match self.hosts[index].set_aside(datagram, self.now) {
             Some(datagram) => self.handle(index, &datagram),
             None => self.read_later(index),
+        }
+    }
+
+    /// Nobody listens: the machine says so, if machines do.
+    fn turn_away(&mut self, index: usize, datagram: Datagram) {
+        if !self.network.port_unreachable {
+            return;
+        }
+        let Some(sender) = self.owners.of(datagram.from) else { return };
+        let Datagram { to, bytes: quoted, .. } = datagram;
+        if let Fate::Arrives(journey) = self.network.fate(index, sender, quoted.len(), self.now) {
+            let at = self.now + journey.after;
+            self.schedule(at, Happening::Unreachable { host: sender, to, quoted });
+        }
+    }
+
+    fn turned_away(&mut self, index: usize, to: SocketAddr, quoted: &[u8]) {
+        if self.hosts[index].process.as_ref().is_some_and(|process| process.reads()) {
+            self.feed(index, Input::Unreachable { to, quoted });
         }
     }
 

@@ -169,6 +169,7 @@ impl<'a> Run<'a> {
     fn form(&mut self) {
         let nodes = &self.scenario.nodes;
         let count = u32::try_from(nodes.count).unwrap_or(u32::MAX);
+        self.cluster.network().port_unreachable = self.scenario.network.port_unreachable;
         if self.scenario.network != Link::default() {
             let effect = Effect::Impair(Box::new(self.scenario.network.clone()));
             self.cluster.rule(Scope::Between(NodeSet::all(), NodeSet::all()), effect, None);
@@ -278,7 +279,8 @@ impl<'a> Run<'a> {
         let goodbye = |timed: &TimedFault| {
             matches!(timed.fault, Fault::Leave { .. } | Fault::RollingRestart { .. })
         };
-        if self.scenario.faults.iter().any(goodbye) {
+        // Whoever leaves while it is cut off is answered by nobody: a drawn scenario may do that.
+        if self.scenario.all_faults_happen && self.scenario.faults.iter().any(goodbye) {
             kinds.extend(["leaving", "leaving_ack"]);
         }
         for kind in kinds {

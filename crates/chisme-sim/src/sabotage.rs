@@ -127,7 +127,7 @@ fn a_view_that_does_not_become_right_is_not_live() {
 #[test]
 fn suspicions_while_nothing_goes_wrong_any_more_are_not_live() {
     let lossy = format!("quiet = '60s'\n{CALM}\n[expect]\nfalse_downs = 99");
-    let lose = |cluster: &mut Cluster| cluster.loss(0.3);
+    let lose = |cluster: &mut Cluster| cluster.loss(0.6);
     demand(&run(&lossy, &lose), Verdict::NotLive, "not quiet");
     let known = format!("known_misses = ['quiet']\n{lossy}\nlife_changes = 9");
     assert_eq!(run(&known, &lose).verdict, Verdict::Passed);

@@ -140,6 +140,12 @@ impl Cluster {
                 1,
                 trace.listens().then(|| Words::Arrives { datagram: Box::new(datagram.clone()) }),
             ),
+            Happening::Unreachable { host, .. } => (
+                5,
+                trace
+                    .listens()
+                    .then(|| Words::Other(format!("{} is turned away", self.hosts[*host].label))),
+            ),
             Happening::Wake(host) => (
                 2,
                 trace

@@ -98,7 +98,7 @@ fn nodes_that_were_refused_do_not_keep_newcomers_out() {
 #[test]
 fn what_is_remembered_from_before_a_yield_is_bounded_too() {
     for seed in seeds(1) {
-        let mut cluster = Cluster::of(4, seed);
+        let mut cluster = Cluster::of(8, seed);
         cluster.expect_complete_within(secs(5));
         for round in 0..3 {
             come_and_go(&mut cluster, round, |cluster, label| cluster.leave(label));

@@ -27,6 +27,9 @@ use crate::{Event, NodeName, Snapshot};
 const MAX_DATAGRAMS: usize = 1_024;
 const MAX_READING: Duration = Duration::from_millis(5);
 
+/// The most ICMP errors read in one go; anybody can send them.
+const MAX_REFUSED: usize = 64;
+
 /// How long reading rests after an error of the socket itself.
 const RECEIVE_ERROR_PAUSE: Duration = Duration::from_millis(10);
 
@@ -46,6 +49,9 @@ pub(crate) enum Request {
     },
     Status {
         answer: oneshot::Sender<DriverStatus>,
+    },
+    RoundTrips {
+        answer: oneshot::Sender<BTreeMap<NodeName, Duration>>,
     },
     Leave,
     SetKeys(KeyRing),
@@ -130,6 +136,7 @@ impl Driver {
                 // The socket says that it is readable and is not: that must not become a busy loop.
                 tokio::time::sleep(RECEIVE_ERROR_PAUSE).await;
             }
+            self.read_refused(&mut buffer);
             match wake {
                 Wake::Readable | Wake::Due => {}
                 Wake::Request(Some(request)) => self.take_request(request),
@@ -184,6 +191,16 @@ impl Driver {
             }
         }
         true
+    }
+
+    /// Reads what ICMP said, after what members said: an answer weighs more.
+    fn read_refused(&mut self, buffer: &mut [u8]) {
+        for _ in 0..MAX_REFUSED {
+            let Some((len, to)) = self.sockets.try_refused(buffer) else { return };
+            if !self.state.blocked.contains(&to) {
+                self.input(Input::Unreachable { to, quoted: &buffer[..len] });
+            }
+        }
     }
 
     fn input(&mut self, input: Input<'_>) {
@@ -297,6 +314,10 @@ impl Driver {
             }
             Request::Block(addrs) => {
                 self.state.blocked = addrs.into_iter().take(MAX_BLOCKED).collect();
+                return;
+            }
+            Request::RoundTrips { answer } => {
+                let _ = answer.send(self.node.round_trips());
                 return;
             }
             Request::Status { answer } => {

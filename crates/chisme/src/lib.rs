@@ -24,7 +24,7 @@
 //!
 //! # Map
 //!
-//! [`Builder`] checks settings, binds sockets (`socket`), guesses endpoints (`endpoint`) and starts
+//! [`Builder`] checks settings, binds sockets (`socket`, `refused`), guesses endpoints (`endpoint`) and starts
 //! the `driver`: one task that owns the sockets, the timers and the state machine of
 //! [`chisme_proto`]. [`Cluster`] is the handle to it; `view` and [`Events`] are what it shows.
 //! [`seed`] finds first contacts. `record` changes what the node says of itself, `registration` undoes
@@ -37,6 +37,7 @@ mod events;
 mod handle;
 mod log;
 mod record;
+mod refused;
 mod registration;
 pub mod seed;
 pub mod select;
@@ -49,9 +50,9 @@ pub use builder::{Builder, StartError};
 pub use chisme_proto as proto;
 pub use chisme_proto::{
     ClusterName, ContactReport, ContactResult, Cookie, CookieError, Counters, DEFAULT_PORT,
-    Detector, Endpoints, MemberState, NameError, NameKind, NodeName, NodeStatus, PORT_SPAN, Record,
-    RecordEdit, RecordError, Refusal, Rejection, SeedCadence, Service, ServiceStatus, Session,
-    Sibling, StopReason, VersionRange,
+    Detector, Endpoints, MemberState, NameError, NameKind, NodeName, NodeStatus, PORT_SPAN, Preset,
+    Record, RecordEdit, RecordError, Refusal, Rejection, SeedCadence, Service, ServiceStatus,
+    Session, Sibling, StopReason, VersionRange,
 };
 pub use events::{Event, Events};
 pub use handle::{Cluster, ConnectError, ConnectReport, PingError, Status, Stopped, WaitError};

@@ -4,11 +4,17 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
+
+use crate::refused::{self, Found};
 
 /// Room for a burst of datagrams while the task waits for its turn; the kernel may give less.
 const RECEIVE_BUFFER: usize = 1 << 20;
 const SEND_BUFFER: usize = 256 << 10;
+
+/// The most errors of earlier datagrams that are passed over in one go.
+const MAX_ERRORS: usize = 64;
 
 /// The sockets of a node: one, or one for each family.
 #[derive(Debug)]
@@ -41,13 +47,13 @@ impl Sockets {
         self.all.iter().map(|socket| socket.local).collect()
     }
 
-    /// Waits until something can be read.
+    /// Waits until something can be read, be it what ICMP says.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match self.all.as_slice() {
-            [one] => one.udp.readable().await,
+            [one] => one.readable().await,
             [one, other, ..] => tokio::select! {
-                ready = one.udp.readable() => ready,
-                ready = other.udp.readable() => ready,
+                ready = one.readable() => ready,
+                ready = other.readable() => ready,
             },
             [] => std::future::pending().await,
         }
@@ -69,6 +75,12 @@ impl Sockets {
             }
         }
         Err(last)
+    }
+
+    /// Takes what ICMP said of a datagram: that no process listens at this address. What it quotes of the
+    /// datagram is then in `buffer`, as many bytes.
+    pub(crate) fn try_refused(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        self.all.iter().find_map(|socket| socket.try_refused(buffer))
     }
 
     /// Sends one datagram; false if the kernel would not take it.
@@ -98,14 +110,31 @@ impl Socket {
         let _ = raw.set_recv_buffer_size(RECEIVE_BUFFER);
         let _ = raw.set_send_buffer_size(SEND_BUFFER);
         raw.set_nonblocking(true)?;
+        refused::subscribe(&raw, addr.is_ipv6());
         raw.bind(&addr.into())?;
         let udp = UdpSocket::from_std(raw.into())?;
         let local = udp.local_addr()?;
         Ok(Self { udp, local, dual_stack })
     }
 
+    async fn readable(&self) -> io::Result<()> {
+        self.udp.ready(Interest::READABLE | Interest::ERROR).await.map(|_| ())
+    }
+
+    fn try_refused(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        for _ in 0..MAX_ERRORS {
+            // tokio knows whether there may be something: mostly this costs no call of the kernel.
+            match self.udp.try_io(Interest::ERROR, || refused::next(&self.udp, buffer)) {
+                Ok(Found::Refused(to, len)) => return Some((len, to)),
+                Ok(Found::Other) => {}
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
     fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        loop {
+        for _ in 0..MAX_ERRORS {
             match self.udp.try_recv_from(buffer) {
                 Ok((len, from)) => {
                     return Ok((len, SocketAddr::new(from.ip().to_canonical(), from.port())));
@@ -115,6 +144,7 @@ impl Socket {
                 Err(error) => return Err(error),
             }
         }
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     fn reaches(&self, addr: SocketAddr) -> bool {
@@ -128,7 +158,7 @@ fn is_about_a_peer(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable
-    )
+    ) || refused::is_of_icmp(error)
 }
 
 #[cfg(test)]

@@ -213,6 +213,7 @@ async fn start(
         .cookie(cookies.primary.cookie.clone())
         .cluster_name(settings.cluster.as_str())
         .resolver(resolver)
+        .detector(settings.preset.detector())
         .siblings(siblings);
     for cookie in &cookies.accepted {
         builder = builder.accept_cookie(cookie.clone());

@@ -79,7 +79,7 @@ fn show(rows: &[MemberRow], json: bool, clear: &str) -> anyhow::Result<()> {
 
 /// The members, one per line.
 pub(crate) fn table(rows: &[MemberRow], now: SystemTime, colours: bool) -> String {
-    let mut table = style::table(colours, &["NAME", "ADDRESS", "STATE", "SINCE", "FAMILY"]);
+    let mut table = style::table(colours, &["NAME", "ADDRESS", "STATE", "SINCE", "FAMILY", "RTT"]);
     for row in rows {
         let addrs: Vec<String> = row.addrs.iter().map(ToString::to_string).collect();
         let name = if row.local { format!("{} (this node)", row.name) } else { row.name.clone() };
@@ -89,10 +89,16 @@ pub(crate) fn table(rows: &[MemberRow], now: SystemTime, colours: bool) -> Strin
             style::state(&row.state),
             ago(&row.since, now).into(),
             row.family.clone().into(),
+            row.rtt_us.map_or_else(|| "-".to_owned(), milliseconds).into(),
         ]);
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
     lines.join("\n")
+}
+
+/// A round trip, as `ping` prints it.
+fn milliseconds(micros: u64) -> String {
+    format!("{}.{:03} ms", micros / 1_000, micros % 1_000)
 }
 
 /// How long ago `since` was, in its two largest units; as it stands if it cannot be read.
@@ -116,6 +122,7 @@ mod tests {
             since: "2026-11-23T15:00:00Z".to_owned(),
             session: "1".to_owned(),
             local,
+            rtt_us: (!local).then_some(1_250),
             tags: std::collections::BTreeMap::new(),
             services: Vec::new(),
         }
@@ -130,6 +137,7 @@ mod tests {
         assert_eq!(lines.len(), 3, "{text}");
         assert!(lines[1].starts_with("n1@a (this node)") && lines[1].contains("1h 2m"), "{text}");
         assert!(lines[2].contains("10.0.0.7:4747") && lines[2].contains("down"), "{text}");
+        assert!(lines[1].ends_with('-') && lines[2].ends_with("1.250 ms"), "{text}");
         assert!(!text.contains('\x1b') && table(&rows, now, true).contains('\x1b'));
     }
 }

@@ -155,3 +155,15 @@ fn versions_for_tests_are_one_or_a_range() {
         assert!(with(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn the_preset_is_lan_unless_another_is_asked_for_by_its_name() {
+    let preset = |line: &[&str]| resolve(line).expect("valid").preset;
+    assert_eq!(preset(&["--sname", "n@a"]), Preset::Lan);
+    let file = config("sname = 'n@a'\npreset = 'wan'\n");
+    let path = file.path().to_str().expect("text");
+    assert_eq!(preset(&["--config", path]), Preset::Wan);
+    assert_eq!(preset(&["--config", path, "--preset", "fast"]), Preset::Fast);
+    let error = refused(&["--sname", "n@a", "--preset", "quick"]);
+    assert!(error.starts_with("--preset: \"quick\"") && error.contains("local"), "{error}");
+}

@@ -123,9 +123,11 @@ impl Node {
             Some(entry) if entry.is_gone() => Holds::Gone(entry.id().life),
             _ => Holds::Unknown,
         };
+        // Whom it suspects a side may be about to lose.
+        let unsuspected = self.table.iter().filter(|entry| entry.is_alive()).count();
         Standing {
             holds,
-            live: u32::try_from(self.live()).unwrap_or(u32::MAX),
+            live: u32::try_from(unsuspected + 1).unwrap_or(u32::MAX),
             side: self.table.lowest_up(self.hash).high(),
         }
     }

@@ -22,7 +22,7 @@ const LOADING: Duration = Duration::from_secs(10);
 /// For so long the mates of a node that yields stay up in its user's view, until they yield too.
 const CARRY: Duration = Duration::from_secs(5);
 
-/// How many members that a node suspects are told so when it raises its life.
+/// How many members that a node suspects, and does not ask, are told so when it raises its life.
 const RETOLD: usize = 16;
 
 /// How many mates are told to whom we went over.
@@ -54,20 +54,39 @@ impl Node {
         self.schedule.replace(now + wait, Timer::Heal);
     }
 
-    /// Refutes our own Down: a new life, the same table.
+    /// Refutes our own Down: a new life, the same table, but for the Downs in it: we may have been the
+    /// one who was cut off.
     pub(super) fn raise_life(&mut self, now: Instant) {
         self.counters.lives_raised += 1;
+        self.unsay_downs();
         self.next_life();
         self.renew(now);
         self.restart_suspicions(now);
     }
 
+    /// Those that we hold Down stay so for the user, and are nobody's conclusion any more: whoever tells
+    /// us that they are up is believed.
+    pub(super) fn unsay_downs(&mut self) {
+        let is_down = |entry: &&Entry| entry.is_gone() && !entry.has_left();
+        let downs: Vec<Id> = self.table.iter().filter(is_down).map(Entry::id).collect();
+        for id in downs {
+            self.forget_in_foca(&id);
+            self.table.unsay(id.index);
+        }
+    }
+
     /// Whoever was held Down may have been cut off, and then whom it suspects could not refute that:
-    /// they are told, and get the time anew.
+    /// they get the time anew, and are asked by this run of foca as they were by the last one.
     fn restart_suspicions(&mut self, now: Instant) {
-        let until = now + self.suspicion_timeout();
-        for id in self.schedule.restart_conclusions(until).into_iter().take(RETOLD) {
-            if let Some(suspicion) = self.as_update(&id) {
+        let lasts = self.config.detector.suspicion_timeout;
+        let mut told = 0;
+        for id in self.schedule.restart_conclusions(now, lasts) {
+            self.reprobe(&id, now);
+            if !self.is_reprobed(&id)
+                && told < RETOLD
+                && let Some(suspicion) = self.as_update(&id)
+            {
+                told += 1;
                 self.tell(&id, &[suspicion], now);
             }
         }

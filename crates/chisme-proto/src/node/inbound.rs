@@ -73,10 +73,18 @@ impl Node {
         let peer = Peer { from, hash, session: header.sender, sender: parsed.sender };
         self.check_replay(&header, &peer, &parsed.body, bytes, now)?;
         self.counters.unknown_sections += u64::from(parsed.unknown_sections);
-        let told = parsed.record_digest.map(|digest| (peer.clone(), digest));
+        let told = (parsed.view_digest.is_some() || parsed.record_digest.is_some())
+            .then(|| (peer.clone(), parsed.view_digest, parsed.record_digest));
+        self.heard(now);
+        self.refusals.heard_of(peer.session);
         self.dispatch(peer, parsed.body, bytes.len(), now)?;
-        if let Some((peer, digest)) = told.filter(|_| matches!(self.phase, Phase::Running)) {
-            self.take_record_digest(&peer, digest, now);
+        if let Some((peer, view, records)) = told.filter(|_| matches!(self.phase, Phase::Running)) {
+            if let Some(digest) = view {
+                self.take_view_digest(&peer, digest, now);
+            }
+            if let Some(digest) = records {
+                self.take_record_digest(&peer, digest, now);
+            }
         }
         self.counters.datagrams_accepted += 1;
         Ok(())
@@ -216,7 +224,28 @@ impl Node {
             self.tell(&src, &[], now);
             return Ok(());
         }
+        if let Message::Nack(about, number) = packet.message {
+            if let Some(about) = self.known(&about) {
+                self.take_nack(about, number, src, now);
+            }
+            return Ok(());
+        }
+        if let Message::ForwardedAck(reached, _) = packet.message {
+            self.refusals.heard_of(reached.session);
+        }
         let Some(message) = self.swim_message(packet.message) else { return Ok(()) };
+        match &message {
+            foca::Message::PingReq { target, probe_number } => {
+                self.run_errand(src, *target, *probe_number, now);
+            }
+            foca::Message::IndirectAck { target: origin, .. } => self.errand_done(origin, &src),
+            foca::Message::Ack(_) => self.probe_answered(&src, true, now),
+            foca::Message::ForwardedAck { origin, probe_number } => {
+                self.witnesses.reached(origin, *probe_number, &src);
+                self.probe_answered(origin, false, now);
+            }
+            _ => {}
+        }
         let header = SwimHeader { src, src_incarnation, dst: self.own_id(), message };
         let directory = self.table.entries_mut();
         let result = self.engine.handle_packet(header, directory, &mut self.effects);
@@ -248,7 +277,7 @@ impl Node {
             Message::Announce => Foca::Announce,
             Message::Feed => Foca::Feed,
             Message::Gossip => Foca::Gossip,
-            Message::Tell => return None,
+            Message::Tell | Message::Nack(..) => return None,
         })
     }
 

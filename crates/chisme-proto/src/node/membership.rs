@@ -13,7 +13,7 @@ use crate::wire::Update;
 use crate::{Endpoints, Instant, Life, NodeName, Session};
 
 /// How often one member is told something that it did not ask for.
-const NUDGE_PERIOD: Duration = Duration::from_millis(200);
+const NUDGE_PERIOD: Duration = Duration::from_millis(100);
 
 /// Close to the end of its incarnations a node raises its life instead.
 pub(super) const LAST_INCARNATION: Incarnation = LEFT - 256;
@@ -58,7 +58,7 @@ impl Node {
                 }
                 return None;
             }
-            if age < id.age() {
+            if age < entry.believable() {
                 return None;
             }
             // Nothing new, as nearly always.
@@ -115,7 +115,7 @@ impl Node {
             let id = entry.id();
             // What this side holds of a mate is old news while the mate is coming over.
             let carried = entry.is_carried() && held.state == State::Down;
-            let old_news = age < id.age() || (age == id.age() && carried);
+            let old_news = age < entry.believable() || (age == id.age() && carried);
             if age == id.age() && entry.has_left() && held.state == State::Suspect {
                 let accuser = self.table.find(by.hash).map(Entry::id);
                 if let (Some(accuser), Some(farewell)) = (accuser, self.as_update(&id)) {
@@ -127,11 +127,39 @@ impl Node {
                 return;
             }
         }
+        if self.is_idle_accusation(held, by, now) {
+            self.counters.updates_withheld += 1;
+            return;
+        }
         let broadcast = tell_on && now >= self.loading_until;
+        let unheralded = self.unheralded(hash, age, held);
+        let held = unheralded.map_or(held, |(_, suspicion)| suspicion);
         let claim = Claim { name: &update.name, hash, age, endpoints: update.endpoints, held };
         if self.take_claim(&claim, broadcast, now).is_none() {
             self.counters.updates_withheld += 1;
         }
+        if let Some((id, _)) = unheralded {
+            self.take_accusation(&id, now);
+        }
+    }
+
+    /// A Down of a member that we do not even suspect: its suspicion did not reach us, or was refuted
+    /// before it did. We take it for a suspicion, and look into it ourselves.
+    fn unheralded(&self, hash: NameHash, age: (Session, Life), held: Held) -> Option<(Id, Held)> {
+        let entry = self.table.find(hash).filter(|entry| entry.id().age() == age)?;
+        let known = entry.held().filter(|known| known.state == State::Alive)?;
+        let is_accusation = held.state == State::Down && held.incarnation != LEFT;
+        let suspicion = Held { incarnation: known.incarnation, state: State::Suspect };
+        is_accusation.then(|| (entry.id(), suspicion))
+    }
+
+    /// Whom we suspect may be the one who hears nobody, and what waited while we heard nobody is old:
+    /// neither counts against others.
+    fn is_idle_accusation(&self, held: Held, by: &Peer, now: Instant) -> bool {
+        let accuser = || self.table.find(by.hash).map(Entry::id);
+        let is_suspect = || accuser().is_some_and(|id| self.suspected_in(&id).is_some());
+        let is_accusation = held.state != State::Alive && held.incarnation != LEFT;
+        is_accusation && (self.is_catching_up(now) || is_suspect())
     }
 
     /// Applies what is said of a member of its present run or of a newer one. A newer session of a
@@ -204,11 +232,16 @@ impl Node {
             State::Suspect if held.incarnation >= LAST_INCARNATION => self.raise_life(now),
             State::Suspect => {
                 self.counters.refutations += 1;
+                self.witnesses.health.worse();
                 self.incarnation = held.incarnation + 1;
                 let update = Member::new(self.own_id(), held.incarnation, State::Suspect);
                 let directory = self.table.entries_mut();
                 let result = self.engine.apply(update, true, directory, &mut self.effects);
                 self.count_swim(result);
+                // The accuser may be asking us directly, because rumours do not reach it.
+                if let Some(accuser) = accuser {
+                    self.tell(&accuser, &[], now);
+                }
             }
         }
     }
@@ -243,6 +276,11 @@ impl Node {
         let result = self.engine.set_live(live);
         self.count_swim(result);
         self.show(&id, now);
+        if held.state == State::Suspect {
+            self.heard_suspicion(id, held.incarnation, now);
+        } else {
+            self.witnesses.settled(id.index);
+        }
         let is_up = self.table.at(id.index).is_some_and(Entry::is_up);
         if before.map(|(old, up)| (old.age(), up)) != Some((id.age(), is_up)) {
             self.view_changed(now);
@@ -269,18 +307,16 @@ impl Node {
         }
         let incarnation = self.table.probed_incarnation(id.index);
         let held = Held { incarnation, state: State::Suspect };
+        let accused = self.suspected_in(id).is_some() && !self.is_reprobed(id);
+        self.witnesses.probe_failed(accused);
         if self.table.apply(id, held) {
             self.show(id, now);
         }
-    }
-
-    /// A suspicion that our own probe began is over. Whoever is still Suspect in the same
-    /// incarnation has failed.
-    pub(super) fn conclude_suspicion(&mut self, id: Id, incarnation: Incarnation, now: Instant) {
-        let suspect = Held { incarnation, state: State::Suspect };
-        if self.table.exactly(&id).is_some_and(|entry| entry.held() == Some(suspect)) {
-            self.apply(id, Held { incarnation, state: State::Down }, None, true, now);
+        if self.suspected_in(id).is_none() {
+            // It has refuted what we are about to say, or is Down already.
+            self.witnesses.settled(id.index);
         }
+        self.reprobe(id, now);
     }
 
     /// Keeps at most max(256, live) tombstones.
@@ -298,13 +334,17 @@ impl Node {
 
     /// Forgets a member that is Down or Left, everywhere.
     fn forget(&mut self, id: &Id) {
-        let (forget, directory) = (foca::Timer::RemoveDown(*id), self.table.entries_mut());
-        let result = self.engine.handle_timer(forget, directory, &mut self.effects);
-        self.count_swim(result);
+        self.forget_in_foca(id);
         if let Some(hash) = self.table.at(id.index).map(Entry::hash) {
             self.table.remove(id.index);
             self.windows.forget(hash);
         }
+    }
+
+    pub(super) fn forget_in_foca(&mut self, id: &Id) {
+        let (forget, directory) = (foca::Timer::RemoveDown(*id), self.table.entries_mut());
+        let result = self.engine.handle_timer(forget, directory, &mut self.effects);
+        self.count_swim(result);
     }
 
     pub(super) fn random_member(&mut self, wanted: impl Fn(&Entry) -> bool) -> Option<Id> {

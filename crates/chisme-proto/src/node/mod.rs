@@ -11,6 +11,7 @@ mod admit;
 mod assume;
 mod contact;
 mod dispute;
+mod evidence;
 mod farewell;
 mod healing;
 mod inbound;
@@ -25,6 +26,8 @@ mod seeding;
 mod shown;
 mod sync;
 mod sync_pages;
+mod unreachable;
+mod witness;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -51,12 +54,15 @@ use crate::{
 use admit::{Admissions, HandshakeSecret};
 use contact::Attempt;
 use dispute::Dispute;
+use evidence::Evidence;
 use farewell::Farewell;
 use records::Records;
 use rejections::Rejections;
 use request::{Ping, Request};
 use schedule::{Schedule, Timer};
 use sync::Sync;
+use unreachable::Refusals;
+use witness::Witnesses;
 
 /// The most outputs that wait for the driver; datagrams beyond it are dropped and counted.
 pub const MAX_OUTPUTS: usize = 16_384;
@@ -115,6 +121,9 @@ pub struct Node {
     resting_gossip: Option<foca::Timer<Id>>,
     /// Whom foca probes, or probed last.
     probing: Option<Id>,
+    evidence: Evidence,
+    witnesses: Witnesses,
+    refusals: Refusals,
     /// Until then, what the side that we yielded to tells us is not news to anybody.
     loading_until: Instant,
     /// Whom we yielded to last: where mates that have not come along are sent.
@@ -171,6 +180,8 @@ impl Node {
         let own = Run::new(identity.name.clone(), hash, age, identity.endpoints);
         let id = Id::new(age, OWN_INDEX);
         let parameters = parameters(&config, &identity.name, id, rng.random());
+        let evidence = Evidence::new(&config, now);
+        let witnesses = Witnesses::new(&config.detector);
         let mut node = Self {
             keys: config.keys.clone(),
             phase: Phase::Running,
@@ -187,6 +198,9 @@ impl Node {
             effects: Effects::default(),
             resting_gossip: None,
             probing: None,
+            evidence,
+            witnesses,
+            refusals: Refusals::default(),
             loading_until: now,
             winner: None,
             windows: Windows::new(),
@@ -233,6 +247,7 @@ impl Node {
             // The driver comes again at once, when it has looked for datagrams.
             Input::Timeout if stalled => {}
             Input::Datagram { from, bytes } => self.handle_datagram(from, bytes, now),
+            Input::Unreachable { to, quoted } => self.take_unreachable(to, quoted, now),
             Input::Command(command) => self.handle_command(command, now),
             Input::SeedsResolved(contacts) => self.handle_seeds(contacts, now),
             Input::Timeout => self.handle_timeout(now),
@@ -304,6 +319,24 @@ impl Node {
         self.table.find(NameHash::of(name)).and_then(|entry| self.table.view(entry))
     }
 
+    /// The round trip to a member that is up: from its answers to this node's own probes and pings,
+    /// smoothed (RFC 6298, alpha 1/8). None for whoever was not measured yet, or not among the last
+    /// 1,024 that were, and while probes are not retransmitted.
+    pub fn rtt(&self, name: &NodeName) -> Option<std::time::Duration> {
+        let entry = self.table.find(NameHash::of(name)).filter(|entry| entry.is_up())?;
+        self.evidence.per_member.of(entry.id().session)
+    }
+
+    /// All members that are up and whose round trip is known, with it: see [`rtt`](Self::rtt).
+    pub fn round_trips(&self) -> BTreeMap<NodeName, std::time::Duration> {
+        let up = self.table.iter().filter(|entry| entry.is_up());
+        let known = up.filter_map(|entry| {
+            let rtt = self.evidence.per_member.of(entry.id().session)?;
+            Some((entry.name().clone(), rtt))
+        });
+        known.collect()
+    }
+
     /// Counters and sizes.
     pub fn status(&self) -> NodeStatus {
         NodeStatus {
@@ -360,7 +393,14 @@ impl Node {
                 self.count_swim(result);
             }
             Timer::Swim { .. } => {}
-            Timer::Conclude { id, incarnation } => self.conclude_suspicion(id, incarnation, now),
+            Timer::Conclude { id, incarnation, since } => {
+                self.conclude_suspicion(id, incarnation, since, now);
+            }
+            Timer::Overhear { id, incarnation } => self.overhear_due(id, incarnation, now),
+            Timer::Nack { origin, target, number } => self.nack_due(origin, target, number, now),
+            Timer::Retransmit => self.retransmit_due(now),
+            Timer::Reprobe(index) => self.reprobe_due(index, now),
+            Timer::Inquiry(session) => self.inquiry_due(session, now),
             Timer::Attempt { nonce, turn } => self.attempt_due(nonce, turn, now),
             Timer::Dispute(hash) => self.dispute_due(hash, now),
             Timer::Seeds => {
@@ -414,6 +454,9 @@ impl Node {
         self.incarnation = 0;
         self.effects = Effects::default();
         self.resting_gossip = None;
+        self.evidence.forget();
+        self.witnesses.forget();
+        self.refusals.forget();
         let id = self.own_id();
         let parameters = parameters(&self.config, &self.name, id, self.rng.random());
         self.engine = Engine::new(&parameters, self.own_run());

@@ -7,7 +7,7 @@ use foca::Timer as SwimTimer;
 
 use super::{Node, Timer};
 use crate::envelope::{self, Header};
-use crate::swim::{Effects, Id, Note, log10_tenths};
+use crate::swim::{Effects, Id, Note};
 use crate::table::Entry;
 use crate::wire::{self, Body, Kind, Sender};
 use crate::{Endpoints, Instant, Output, Session};
@@ -30,6 +30,11 @@ impl Node {
         };
         let mut datagram = envelope::start();
         body.append_to(&self.as_sender(), &mut datagram);
+        if kind == Kind::Swim
+            && let Some(digest) = self.sync.to_attach.take()
+        {
+            wire::attach_view_digest(digest, &mut datagram);
+        }
         if kind == Kind::Swim
             && let Some(digest) = self.records.to_attach.take()
             && !wire::attach_record_digest(digest, &mut datagram)
@@ -70,13 +75,26 @@ impl Node {
             return;
         }
         let Effects { sends, timers, notes } = std::mem::take(&mut self.effects);
+        let mut probed = None;
         for note in notes {
+            if let Note::ProbeStarted(id, _) = note {
+                probed = Some(id);
+            }
             self.take_note(note, now);
         }
         let digest = self.record_digest_due(now).filter(|_| !sends.is_empty());
         self.records.to_attach = digest;
         for (id, packet) in sends {
-            self.send_to_member(&id, &Body::Swim(&packet));
+            self.tell_suspect(&id, now);
+            if probed == Some(id) {
+                // One datagram a second carries what we see, whatever the size of the cluster.
+                self.sync.to_attach = Some(self.sums().total());
+                self.send_watched(&id, &Body::Swim(&packet), now);
+                self.sync.to_attach = None;
+                self.ping_sent(id, packet, now);
+            } else {
+                self.send_to_member(&id, &Body::Swim(&packet));
+            }
         }
         if digest.is_some() && self.records.to_attach.take().is_none() {
             self.record_digest_said(now);
@@ -86,16 +104,32 @@ impl Node {
         }
     }
 
+    /// Whoever sends to a member that it suspects tells it so first (Lifeguard's buddy, §IV-C).
+    fn tell_suspect(&mut self, id: &Id, now: Instant) {
+        if self.config.detector.buddy && self.suspected_in(id).is_some() && !self.is_reprobed(id) {
+            let accusation = self.as_update(id);
+            self.tell(id, accusation.as_slice(), now);
+        }
+    }
+
     fn schedule_swim(&mut self, timer: SwimTimer<Id>, after: Duration, now: Instant) {
         match timer {
             SwimTimer::ChangeSuspectToDown { member_id: id, incarnation, .. } => {
-                let after = self.suspicion_timeout();
-                self.schedule.add(now + after, Timer::Conclude { id, incarnation });
+                let after = self.config.detector.suspicion_timeout;
+                self.witnesses.suspicion_began(&id, incarnation, now);
+                self.schedule.add(now + after, Timer::Conclude { id, incarnation, since: now });
             }
             timer @ SwimTimer::PeriodicGossip(_) if !self.engine.has_rumours() => {
                 self.resting_gossip = Some(timer);
             }
             timer => {
+                // Both alike, so that they keep their order.
+                let after = match timer {
+                    SwimTimer::ProbeRandomMember(_) | SwimTimer::SendIndirectProbe { .. } => {
+                        self.witnesses.health.stretched(after)
+                    }
+                    _ => after,
+                };
                 let generation = self.generation;
                 self.schedule.add(now + after, Timer::Swim { generation, timer });
             }
@@ -114,21 +148,15 @@ impl Node {
         }
     }
 
-    /// A suspicion lasts longer in a larger cluster (SWIM paper, §4.2).
-    pub(super) fn suspicion_timeout(&self) -> Duration {
-        let detector = &self.config.detector;
-        let tenths = log10_tenths(self.live()).max(10);
-        let nominal = detector.probe_period.saturating_mul(detector.suspicion_multiplier);
-        nominal.saturating_mul(tenths) / 10
-    }
-
     fn take_note(&mut self, note: Note, now: Instant) {
         match note {
-            Note::ProbeStarted(id) => {
+            Note::ProbeStarted(id, number) => {
+                self.witnesses.probe_started(id, number);
                 self.counters.probes_sent += 1;
                 self.probing = Some(id);
                 self.table.probe_started(&id);
             }
+            Note::RelayAsked(relay) => self.witnesses.relay_asked(relay),
             Note::ProbeFailed(id) => self.probe_failed(&id, now),
         }
     }

@@ -100,7 +100,7 @@ impl Node {
     }
 
     /// The sender of a datagram, if it is a member that is up, in its present session.
-    fn member_up(&self, peer: &Peer) -> Option<Id> {
+    pub(super) fn member_up(&self, peer: &Peer) -> Option<Id> {
         let entry = self.table.find(peer.hash).filter(|entry| entry.is_up())?;
         (entry.id().session == peer.session).then(|| entry.id())
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::identity::NameHash;
-use crate::swim::{Id, Incarnation};
+use crate::swim::{Id, Incarnation, Index};
 use crate::wire::Nonce;
-use crate::{Instant, RequestId};
+use crate::{Instant, RequestId, Session};
 
 /// A timeout that comes later than this means that the process was stopped, not busy.
 const STALL: Duration = Duration::from_millis(500);
@@ -23,7 +23,25 @@ pub(super) enum Timer {
     Conclude {
         id: Id,
         incarnation: Incarnation,
+        since: Instant,
     },
+    /// Somebody else suspects a member, and nothing came of it.
+    Overhear {
+        id: Id,
+        incarnation: Incarnation,
+    },
+    /// A relay did not reach whom it was to probe.
+    Nack {
+        origin: Id,
+        target: Id,
+        number: foca::ProbeNumber,
+    },
+    /// The Ping of the present probe is still unanswered.
+    Retransmit,
+    /// A member that failed our probe is asked again.
+    Reprobe(Index),
+    /// A member whose host turned a datagram away is asked again.
+    Inquiry(Session),
     Attempt {
         nonce: Nonce,
         turn: u32,
@@ -85,16 +103,16 @@ impl Schedule {
         self.queue.values().any(|timer| matches!(timer, Timer::Heal))
     }
 
-    /// Moves the ends of all suspicions to `until`, and says whose they are.
-    pub(super) fn restart_conclusions(&mut self, until: Instant) -> Vec<Id> {
+    /// Lets all suspicions begin anew, to last so long, and says whose they are.
+    pub(super) fn restart_conclusions(&mut self, now: Instant, lasts: Duration) -> Vec<Id> {
         let is_end = |timer: &Timer| matches!(timer, Timer::Conclude { .. });
         let at: Vec<(Instant, u64)> =
             self.queue.iter().filter(|(_, timer)| is_end(timer)).map(|(&at, _)| at).collect();
         let mut suspects = Vec::new();
         for at in at {
-            if let Some(Timer::Conclude { id, incarnation }) = self.queue.remove(&at) {
+            if let Some(Timer::Conclude { id, incarnation, .. }) = self.queue.remove(&at) {
                 suspects.push(id);
-                self.add(until, Timer::Conclude { id, incarnation });
+                self.add(now + lasts, Timer::Conclude { id, incarnation, since: now });
             }
         }
         suspects

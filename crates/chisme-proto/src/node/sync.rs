@@ -20,6 +20,11 @@ use crate::wire::{Body, SyncBody};
 pub(super) const FIRST_ROUND: Duration = Duration::from_millis(200);
 const LAST_ROUND: Duration = Duration::from_secs(30);
 
+/// While views change they differ, and rumours are about to mend that. A SWIM packet with another
+/// digest than ours says something only after so long; and each comparison that it leads to and that
+/// brings nothing doubles the wait for the next.
+const SETTLED: Duration = Duration::from_secs(1);
+
 /// A wait from which it goes back to the first as soon as the view changes.
 const LONG_ROUND: Duration = Duration::from_secs(1);
 
@@ -51,6 +56,13 @@ pub(super) struct Sync {
     changed: bool,
     /// Whether a page brought something since the last round: others are likely to differ.
     pub(super) differed: bool,
+    /// When the view changed last.
+    changed_at: Instant,
+    /// When the digest of a SWIM packet may lead to a comparison again, and the wait after that.
+    doubt_at: Instant,
+    doubt_wait: Duration,
+    /// The digest that the next SWIM packet carries.
+    pub(super) to_attach: Option<u64>,
     comparisons: TokenBucket,
     pages: TokenBucket,
     page_sources: SourceLimits,
@@ -65,6 +77,10 @@ impl Sync {
             wait: FIRST_ROUND,
             changed: false,
             differed: false,
+            changed_at: now,
+            doubt_at: now,
+            doubt_wait: SETTLED,
+            to_attach: None,
             comparisons: bucket(COMPARISONS_PER_SECOND, COMPARISONS_BURST),
             pages: bucket(PAGES_PER_SECOND, PAGES_BURST),
             page_sources: SourceLimits::new(
@@ -94,6 +110,8 @@ impl Node {
     /// Who is up has changed: it is compared soon, not by all at one moment.
     pub(super) fn view_changed(&mut self, now: Instant) {
         self.sync.changed = true;
+        self.sync.changed_at = now;
+        self.sync.doubt_wait = SETTLED;
         if self.sync.wait > LONG_ROUND || self.table.up() == 1 {
             self.sync.wait = FIRST_ROUND;
             let wait = FIRST_ROUND * self.rng.random_range(50..=250) / 100;
@@ -133,6 +151,21 @@ impl Node {
         self.counters.sync_comparisons += 1;
         let sums = Some(Box::new(self.sums()));
         self.send_to_member(to, &Body::Sync(SyncBody { sums, ..SyncBody::default() }));
+    }
+
+    /// A prober says what it sees. Whoever is alone with its view meets somebody who differs at
+    /// every probe.
+    pub(super) fn take_view_digest(&mut self, peer: &Peer, digest: u64, now: Instant) {
+        let settled = now.saturating_since(self.sync.changed_at) >= SETTLED;
+        if !settled || now < self.sync.doubt_at || digest == self.sums().total() {
+            return;
+        }
+        let Some(from) = self.member_up(peer) else { return };
+        if self.may_compare(now) {
+            self.sync.doubt_at = now + self.jittered(self.sync.doubt_wait);
+            self.sync.doubt_wait = (self.sync.doubt_wait * 2).min(LAST_ROUND);
+            self.send_sums(&from);
+        }
     }
 
     pub(super) fn take_sync(&mut self, peer: &Peer, body: SyncBody, now: Instant) {

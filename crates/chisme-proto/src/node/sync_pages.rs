@@ -11,7 +11,7 @@ use rand::seq::IteratorRandom;
 use super::inbound::Peer;
 use super::{Node, room_beside_sender};
 use crate::identity::NameHash;
-use crate::swim::Id;
+use crate::swim::{Id, state_to_wire};
 use crate::sync::digest::{BucketSet, is_in};
 use crate::table::Entry;
 use crate::wire::{Body, List, SyncBody, SyncNext, SyncPage, Update, encoded_len};
@@ -149,11 +149,26 @@ impl Node {
             return;
         }
         let before = *self.table.sums();
+        let mut contested = Vec::new();
         for row in &page.rows.0 {
             if !self.is_known(row) {
                 let told = self.sync.told.take(now);
                 self.filter_update(row, by, told, now);
             }
+            let entry = self.table.find(row.hash());
+            let entry = entry.filter(|entry| entry.id().age() == (row.session, row.life));
+            match row.swim_state() {
+                State::Alive => contested.extend(entry.and_then(accusation)),
+                State::Suspect => {
+                    if let Some(id) = entry.map(Entry::id) {
+                        self.take_accusation(&id, now);
+                    }
+                }
+                State::Down => {}
+            }
+        }
+        if !contested.is_empty() && self.sync.may_serve(by.from, now) {
+            self.send_rows(from, &contested, WINDOW);
         }
         if before != *self.table.sums() {
             self.counters.sync_pages_useful += 1;
@@ -209,15 +224,27 @@ fn is_down(row: &Update) -> bool {
 /// A member as a page says it: up or Left, for its subject said so. Whether it is suspected is not for
 /// pages to spread; nor is a Down, which may be what one side of a partition held of the other.
 fn row_of(entry: &Entry) -> Option<Update> {
-    let held = entry.held()?;
-    let endpoints = entry.endpoints();
-    let told = entry.is_up() || held.member_state() == MemberState::Left;
-    (told && endpoints.are_usable()).then(|| Update {
+    match entry.held()?.member_state() {
+        MemberState::Left => row(entry, State::Down),
+        MemberState::Down => None,
+        _ => row(entry, State::Alive),
+    }
+}
+
+/// What is answered to a page that has a member up which we hold Down: a suspicion, which it can refute.
+fn accusation(entry: &Entry) -> Option<Update> {
+    let is_down = entry.held()?.member_state() == MemberState::Down;
+    row(entry, State::Suspect).filter(|_| is_down)
+}
+
+fn row(entry: &Entry, state: State) -> Option<Update> {
+    let (held, endpoints) = (entry.held()?, entry.endpoints());
+    endpoints.are_usable().then(|| Update {
         name: entry.name().clone(),
         endpoints,
         session: entry.id().session,
         life: entry.id().life,
         incarnation: held.incarnation,
-        state: if held.state == State::Down { 2 } else { 0 },
+        state: state_to_wire(state),
     })
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut};
-use foca::{Foca, Header, Member, NoCustomBroadcast, Notification, State, Timer};
+use foca::{Foca, Header, Member, NoCustomBroadcast, Notification, ProbeNumber, State, Timer};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
@@ -50,7 +50,8 @@ impl Effects {
 /// What foca tells of, as far as our table does not know it by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
-    ProbeStarted(Id),
+    ProbeStarted(Id, ProbeNumber),
+    RelayAsked(Id),
     ProbeFailed(Id),
 }
 
@@ -168,9 +169,14 @@ impl<D: Directory> Engine<D> {
 impl foca::Runtime<Id> for &mut Effects {
     fn notify(&mut self, notification: Notification<'_, Id>) {
         match notification {
-            Notification::DataSent(Header { dst, message: foca::Message::Ping(_), .. }) => {
-                self.notes.push(Note::ProbeStarted(*dst));
+            Notification::DataSent(Header {
+                dst, message: foca::Message::Ping(number), ..
+            }) => {
+                self.notes.push(Note::ProbeStarted(*dst, *number));
             }
+            Notification::DataSent(Header {
+                dst, message: foca::Message::PingReq { .. }, ..
+            }) => self.notes.push(Note::RelayAsked(*dst)),
             Notification::ProbeFailed(_, id) => self.notes.push(Note::ProbeFailed(*id)),
             _ => {}
         }
@@ -261,7 +267,7 @@ pub(crate) fn transmissions(live: usize) -> NonZeroU8 {
 }
 
 /// Ten times the decimal logarithm of `n`, rounded down; integer arithmetic, alike everywhere.
-pub(crate) fn log10_tenths(n: usize) -> u32 {
+fn log10_tenths(n: usize) -> u32 {
     // 10^(k/10) in thousandths, for k = 1..=9.
     const STEPS: [u128; 9] = [1259, 1585, 1996, 2512, 3163, 3982, 5012, 6310, 7944];
     let n = n.max(1);

@@ -7,7 +7,7 @@ use foca::{Header, Member, Message as Foca, State};
 
 use super::engine::{Effects, Engine, Parameters};
 use super::id::{Directory, Id, Index, OWN_INDEX};
-use super::packet::{LEFT, Message, Packet, PeerRef, encode_header, encode_updates};
+use super::packet::{LEFT, Message, Packet, PeerRef, encode_header, encode_nack, encode_updates};
 use crate::identity::NameHash;
 use crate::roster::Run;
 use crate::wire::golden::{addr, check, hex, name};
@@ -91,6 +91,16 @@ fn every_message() {
         assert_eq!((packet.src_incarnation, packet.dst_life), (300, n2().life));
         assert_eq!((packet.message, packet.updates.len()), (expected, 0));
     }
+}
+
+#[test]
+fn a_nack_names_whom_the_relay_could_not_reach() {
+    let bytes = encode_nack(300, n2().life, &n3(), 9, &directory()).expect("known");
+    check(FIXTURE, "nack", &hex(&bytes));
+    let packet = Packet::parse(&bytes).expect("well formed");
+    let about = PeerRef { hash: hash(n3()), session: n3().session, life: n3().life };
+    assert_eq!((packet.message, packet.updates.len()), (Message::Nack(about, 9), 0));
+    assert_eq!((packet.src_incarnation, packet.dst_life), (300, n2().life));
 }
 
 #[test]

@@ -9,8 +9,9 @@ mod golden;
 mod id;
 mod packet;
 
-pub(crate) use engine::{
-    Effects, Engine, Note, Parameters, is_farewell, log10_tenths, transmissions,
-};
+pub(crate) use engine::{Effects, Engine, Note, Parameters, is_farewell, transmissions};
 pub(crate) use id::{Directory, Id, Index, OWN_INDEX};
-pub(crate) use packet::{Incarnation, LEFT, Message, Packet, PeerRef, encode_updates};
+pub(crate) use packet::{
+    Incarnation, LEFT, Message, Packet, PeerRef, encode_nack, encode_ping_req, encode_updates,
+    state_to_wire,
+};

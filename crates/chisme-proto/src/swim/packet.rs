@@ -22,7 +22,7 @@ pub(crate) struct PeerRef {
     pub(crate) life: Life,
 }
 
-/// foca's messages as they travel, and `Tell`, which carries nothing but updates.
+/// foca's messages as they travel; `Tell`, which carries nothing but updates; and `Nack`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     Ping(ProbeNumber),
@@ -35,6 +35,8 @@ pub(crate) enum Message {
     Feed,
     Gossip,
     Tell,
+    /// A relay could not reach the target.
+    Nack(PeerRef, ProbeNumber),
 }
 
 /// A packet that came in.
@@ -85,6 +87,7 @@ fn parse_message(bytes: &mut &[u8]) -> Result<Message, Malformed> {
         3 => Some(Message::IndirectPing),
         4 => Some(Message::IndirectAck),
         5 => Some(Message::ForwardedAck),
+        10 => Some(Message::Nack),
         _ => None,
     };
     if let Some(message) = with_peer {
@@ -119,14 +122,7 @@ pub(crate) fn encode_header(
     encode(&header.src_incarnation, out);
     encode(&header.dst.life, out);
     let mut with_peer = |tag: u8, id: &Id, probe: ProbeNumber| {
-        let [high, low] = directory.run(id.index).ok_or(Malformed)?.hash.words();
-        out.push(tag);
-        out.put_u64(high);
-        out.put_u64(low);
-        encode(&id.session, out);
-        encode(&id.life, out);
-        encode(&probe, out);
-        Ok(())
+        encode_peer(tag, id, probe, directory, out).ok_or(Malformed)
     };
     match &header.message {
         Foca::PingReq { target, probe_number } => with_peer(2, target, *probe_number)?,
@@ -180,7 +176,62 @@ pub(crate) fn encode_updates(
     out
 }
 
-const fn state_to_wire(state: State) -> u8 {
+/// A packet in which a relay says that it could not reach `target`; none if nobody knows that one.
+pub(crate) fn encode_nack(
+    src_incarnation: Incarnation,
+    dst_life: Life,
+    target: &Id,
+    probe: ProbeNumber,
+    directory: &impl Directory,
+) -> Option<Vec<u8>> {
+    encode_about(10, src_incarnation, dst_life, target, probe, directory)
+}
+
+/// A packet that asks a relay once more to reach `target`, as foca asked it before.
+pub(crate) fn encode_ping_req(
+    src_incarnation: Incarnation,
+    dst_life: Life,
+    target: &Id,
+    probe: ProbeNumber,
+    directory: &impl Directory,
+) -> Option<Vec<u8>> {
+    encode_about(2, src_incarnation, dst_life, target, probe, directory)
+}
+
+fn encode_about(
+    tag: u8,
+    src_incarnation: Incarnation,
+    dst_life: Life,
+    target: &Id,
+    probe: ProbeNumber,
+    directory: &impl Directory,
+) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    encode(&src_incarnation, &mut out);
+    encode(&dst_life, &mut out);
+    encode_peer(tag, target, probe, directory, &mut out)?;
+    Some(out)
+}
+
+/// A message that names a member, which must be in the directory.
+fn encode_peer(
+    tag: u8,
+    id: &Id,
+    probe: ProbeNumber,
+    directory: &impl Directory,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    let [high, low] = directory.run(id.index)?.hash.words();
+    out.push(tag);
+    out.put_u64(high);
+    out.put_u64(low);
+    encode(&id.session, out);
+    encode(&id.life, out);
+    encode(&probe, out);
+    Some(())
+}
+
+pub(crate) const fn state_to_wire(state: State) -> u8 {
     match state {
         State::Alive => 0,
         State::Suspect => 1,

@@ -8,7 +8,7 @@ use super::Held;
 use crate::identity::NameHash;
 use crate::roster::Run;
 use crate::swim::{Id, Incarnation, Index};
-use crate::{Endpoints, Instant, MemberState, NodeName};
+use crate::{Endpoints, Instant, Life, MemberState, NodeName, Session};
 
 /// A member, under the newest session and life that we have accepted.
 #[derive(Clone, Debug)]
@@ -114,6 +114,14 @@ impl Entry {
         Some(Held { incarnation: self.incarnation, state })
     }
 
+    /// The first life of which something said is news. Where nothing is held, a life that was held Down
+    /// once may have been made up.
+    pub(crate) fn believable(&self) -> (Session, Life) {
+        let (session, life) = self.id().age();
+        let known = self.held().is_some() || self.is_carried();
+        (session, if known { life } else { Life::default() })
+    }
+
     pub(super) fn hold(&mut self, held: Option<Held>) {
         self.marks.set_held(held.map(|held| held.state));
         self.incarnation = held.map_or(0, |held| held.incarnation);
@@ -121,6 +129,11 @@ impl Entry {
 
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.marks.held(), Some(State::Alive | State::Suspect))
+    }
+
+    /// Up, and not suspected.
+    pub(crate) fn is_alive(&self) -> bool {
+        matches!(self.marks.held(), Some(State::Alive))
     }
 
     pub(crate) fn is_gone(&self) -> bool {

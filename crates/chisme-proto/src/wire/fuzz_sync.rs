@@ -30,7 +30,7 @@ fn a_row() -> impl Strategy<Value = Update> {
 
 fn a_page() -> impl Strategy<Value = SyncPage> {
     let range = (any::<u64>(), option::of(uniform16(any::<u8>())), uniform16(any::<u8>()));
-    (any::<(u16, bool, bool)>(), range, vec(a_row(), 0..12)).prop_map(
+    (any::<(u16, bool, bool)>(), range, vec(a_row(), 0..6)).prop_map(
         |((life, complete, more), (buckets, above, up_to), rows)| {
             let (life, rows) = (Life(life), List(rows));
             SyncPage { life, buckets, above, up_to, complete, more, rows }

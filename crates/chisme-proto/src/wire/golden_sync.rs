@@ -1,7 +1,8 @@
 //! Golden vectors of what is said to compare views, in `golden_sync.txt`.
 
-use super::golden::{addr, check, hold_in, sender};
-use super::{Body, Kind, List, SyncBody, SyncNext, SyncPage, Update, parse};
+use super::golden::{addr, check, hex, hold_in, sender};
+use super::{Body, Kind, List, SyncBody, SyncNext, SyncPage, Update, attach_view_digest, parse};
+use crate::envelope::HEADER_LEN;
 use crate::identity::NameHash;
 use crate::sync::digest::Sums;
 use crate::{Endpoints, Life, NodeName, Session};
@@ -27,6 +28,22 @@ fn row(name: &str, incarnation: u16, state: u8) -> Update {
 fn digest() {
     let digest = Some(0x0102_0304_0506_0708);
     hold("sync: digest", SyncBody { digest, ..SyncBody::default() });
+}
+
+#[test]
+fn a_view_digest_rides_on_a_swim_datagram_and_nowhere_else() {
+    let riding = |body: Body<'_>, kind| {
+        let mut datagram = crate::envelope::start();
+        body.append_to(&sender(), &mut datagram);
+        assert!(attach_view_digest(0x0102_0304_0506_0708, &mut datagram));
+        let parsed = parse(kind, &datagram[HEADER_LEN..]).expect("well formed");
+        (parsed.view_digest, parsed.record_digest, parsed.unknown_sections, datagram)
+    };
+    let (view, record, unknown, datagram) = riding(Body::Swim(&[5, 0, 0, 9]), Kind::Swim);
+    assert_eq!((view, record, unknown), (Some(0x0102_0304_0506_0708), None, 0));
+    check(FIXTURE, "digest on a swim datagram", &hex(&datagram[datagram.len() - 11..]));
+    let (view, _, unknown, _) = riding(Body::Leaving, Kind::Leaving);
+    assert_eq!((view, unknown), (None, 1));
 }
 
 #[test]

@@ -202,11 +202,20 @@ fn append_sync(body: &SyncBody, datagram: &mut Vec<u8>) {
 
 /// Appends what this node knows of records, in one number, if there is room for it.
 pub(crate) fn attach_record_digest(digest: u64, datagram: &mut Vec<u8>) -> bool {
+    attach_digest(tag::RECORD_DIGEST, digest, datagram)
+}
+
+/// Appends who is up in this node's view, in one number, if there is room for it.
+pub(crate) fn attach_view_digest(digest: u64, datagram: &mut Vec<u8>) -> bool {
+    attach_digest(tag::SYNC_DIGEST, digest, datagram)
+}
+
+fn attach_digest(tag: u8, digest: u64, datagram: &mut Vec<u8>) -> bool {
     let room = datagram.len() + SECTION_HEADER_LEN + size_of::<u64>() + crate::keyring::TAG_LEN;
     if room > envelope::MAX_DATAGRAM {
         return false;
     }
-    raw_section(tag::RECORD_DIGEST, &digest.to_be_bytes(), datagram);
+    raw_section(tag, &digest.to_be_bytes(), datagram);
     true
 }
 
@@ -239,6 +248,8 @@ fn raw_section(tag: u8, payload: &[u8], datagram: &mut Vec<u8>) {
 pub(crate) struct Parsed<'a> {
     pub(crate) sender: Sender,
     pub(crate) body: Body<'a>,
+    /// Who is up in the sender's view, if a SWIM packet says so.
+    pub(crate) view_digest: Option<u64>,
     /// What the sender knows of records, if it says so.
     pub(crate) record_digest: Option<u64>,
     /// Sections that this version does not know; they were skipped.
@@ -253,7 +264,7 @@ pub(crate) fn parse(kind: Kind, body: &[u8]) -> Result<Parsed<'_>, Malformed> {
     let mut main = None;
     let mut record = RecordBody::default();
     let mut sync = SyncBody::default();
-    let mut record_digest = None;
+    let (mut view_digest, mut record_digest) = (None, None);
     let mut rest = body;
     while !rest.is_empty() {
         let (tag, payload);
@@ -275,10 +286,8 @@ pub(crate) fn parse(kind: Kind, body: &[u8]) -> Result<Parsed<'_>, Malformed> {
             (tag::SYNC_DIGEST..=tag::SYNC_NEXT, Kind::Sync) => {
                 parse_sync(tag, payload, &mut sync)?;
             }
-            (tag::RECORD_DIGEST, Kind::Swim) => {
-                let digest = payload.try_into().map_err(|_| Malformed)?;
-                put(&mut record_digest, u64::from_be_bytes(digest))?;
-            }
+            (tag::SYNC_DIGEST, Kind::Swim) => put(&mut view_digest, digest(payload)?)?,
+            (tag::RECORD_DIGEST, Kind::Swim) => put(&mut record_digest, digest(payload)?)?,
             (tag::RECORD_BUCKETS..=tag::RECORD_ASKS, Kind::Record) => {
                 parse_record(tag, payload, &mut record)?;
             }
@@ -294,7 +303,12 @@ pub(crate) fn parse(kind: Kind, body: &[u8]) -> Result<Parsed<'_>, Malformed> {
         (None, Kind::Record) if !record.is_empty() && record.is_sound() => Body::Record(record),
         (None, _) => return Err(Malformed),
     };
-    Ok(Parsed { sender: sender.ok_or(Malformed)?, body, record_digest, unknown_sections })
+    let sender = sender.ok_or(Malformed)?;
+    Ok(Parsed { sender, body, view_digest, record_digest, unknown_sections })
+}
+
+fn digest(payload: &[u8]) -> Result<u64, Malformed> {
+    Ok(u64::from_be_bytes(payload.try_into().map_err(|_| Malformed)?))
 }
 
 fn parse_sync(tag: u8, payload: &[u8], body: &mut SyncBody) -> Result<(), Malformed> {

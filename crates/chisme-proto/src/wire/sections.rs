@@ -74,7 +74,7 @@ pub(crate) struct Welcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Standing {
     pub(crate) holds: Holds,
-    /// Members up in the sender's view, itself included.
+    /// Members up and not suspected in the sender's view, itself included.
     pub(crate) live: u32,
     /// The lowest name hash among them (its first 64 bits): equal for all of one side.
     pub(crate) side: u64,

@@ -68,6 +68,8 @@ pub struct Network {
     pub loss: f64,
     /// The part of the datagrams that arrives twice, 0.0 to 1.0. Default 0.
     pub duplicate: f64,
+    /// Whether a machine says so when nobody listens where a datagram arrives. Default no.
+    pub port_unreachable: bool,
     seed: u64,
     rules: Vec<Rule>,
     last_rule: u32,
@@ -148,6 +150,7 @@ impl Network {
             latency_max: millis(2),
             loss: 0.0,
             duplicate: 0.0,
+            port_unreachable: false,
             seed,
             rules: Vec::new(),
             last_rule: 0,

@@ -188,6 +188,8 @@ impl File {
         faults.sort_by_key(|fault| fault.at);
         let span = |span: Option<Span>| span.map(|span| span.0);
         let config = self.config;
+        let preset = config.preset.as_deref().map(str::parse).transpose();
+        let preset = preset.map_err(|unknown| meaning("config.preset", unknown))?;
         let scenario = Scenario {
             name: name.to_owned(),
             why: self.why,
@@ -204,12 +206,19 @@ impl File {
                 probe_period: span(config.probe_period),
                 probe_timeout: span(config.probe_timeout),
                 indirect_probes: config.indirect_probes,
-                suspicion_multiplier: config.suspicion_multiplier,
+                suspicion_timeout: span(config.suspicion_timeout),
+                suspicion_stretch: config.suspicion_stretch,
+                local_health: config.local_health,
+                reprobe_period: span(config.reprobe_period),
+                probe_retransmissions: config.probe_retransmissions,
+                buddy: config.buddy,
                 gossip_period: span(config.gossip_period),
                 max_members: config.max_members,
                 seeds_alone_min: span(config.seeds_alone_min),
                 seeds_alone_max: span(config.seeds_alone_max),
                 seeds_in_company: span(config.seeds_in_company),
+                preset,
+                refusals: config.refusals,
             },
             network: self.network.into_link().map_err(|problem| meaning("network", problem))?,
             faults,
@@ -351,6 +360,7 @@ impl LinkTable {
             bandwidth: self.bandwidth,
             queue: self.queue,
             clog: self.clog,
+            port_unreachable: self.port_unreachable,
             late_replay: self.late_replay.map(|replay| (replay.part, replay.after.0)),
         })
     }
@@ -448,6 +458,7 @@ impl AttackTable {
             AttackName::Replay => AttackKind::Replay,
             AttackName::Reflect => AttackKind::Reflect,
             AttackName::Flood => AttackKind::Flood,
+            AttackName::Unreachable => AttackKind::Unreachable,
         };
         Attack { nodes: self.nodes, kind, rate: self.rate }
     }

@@ -114,8 +114,18 @@ pub struct Tuning {
     pub probe_timeout: Option<Duration>,
     /// See [`Detector::indirect_probes`](chisme_proto::Detector::indirect_probes).
     pub indirect_probes: Option<u8>,
-    /// See [`Detector::suspicion_multiplier`](chisme_proto::Detector::suspicion_multiplier).
-    pub suspicion_multiplier: Option<u32>,
+    /// See [`Detector::suspicion_timeout`](chisme_proto::Detector::suspicion_timeout).
+    pub suspicion_timeout: Option<Duration>,
+    /// See [`Detector::suspicion_stretch`](chisme_proto::Detector::suspicion_stretch).
+    pub suspicion_stretch: Option<u32>,
+    /// See [`Detector::local_health`](chisme_proto::Detector::local_health).
+    pub local_health: Option<u8>,
+    /// See [`Detector::reprobe_period`](chisme_proto::Detector::reprobe_period).
+    pub reprobe_period: Option<Duration>,
+    /// See [`Detector::probe_retransmissions`](chisme_proto::Detector::probe_retransmissions).
+    pub probe_retransmissions: Option<u8>,
+    /// See [`Detector::buddy`](chisme_proto::Detector::buddy).
+    pub buddy: Option<bool>,
     /// See [`Detector::gossip_period`](chisme_proto::Detector::gossip_period).
     pub gossip_period: Option<Duration>,
     /// See [`Config::max_members`](chisme_proto::Config::max_members).
@@ -126,20 +136,31 @@ pub struct Tuning {
     pub seeds_alone_max: Option<Duration>,
     /// How often a node in company asks for its seeds.
     pub seeds_in_company: Option<Duration>,
+    /// What all settings of the detector are that are not set here.
+    pub preset: Option<chisme_proto::Preset>,
+    /// See [`Detector::refusals`](chisme_proto::Detector::refusals).
+    pub refusals: Option<u8>,
 }
 
 impl Tuning {
     /// Changes how a node is configured.
     pub(crate) fn apply(&self, setup: &mut Setup) {
-        fn put<T: Copy>(place: &mut T, value: Option<T>) {
+        fn put<T>(place: &mut T, value: Option<T>) {
             if let Some(value) = value {
                 *place = value;
             }
         }
+        put(&mut setup.detector, self.preset.map(chisme_proto::Preset::detector));
+        put(&mut setup.detector.refusals, self.refusals);
         put(&mut setup.detector.probe_period, self.probe_period);
         put(&mut setup.detector.probe_timeout, self.probe_timeout);
         put(&mut setup.detector.indirect_probes, self.indirect_probes);
-        put(&mut setup.detector.suspicion_multiplier, self.suspicion_multiplier);
+        put(&mut setup.detector.suspicion_timeout, self.suspicion_timeout);
+        put(&mut setup.detector.suspicion_stretch, self.suspicion_stretch);
+        put(&mut setup.detector.local_health, self.local_health);
+        put(&mut setup.detector.reprobe_period, self.reprobe_period);
+        put(&mut setup.detector.probe_retransmissions, self.probe_retransmissions);
+        put(&mut setup.detector.buddy, self.buddy);
         put(&mut setup.detector.gossip_period, self.gossip_period);
         put(&mut setup.cadence.alone_min, self.seeds_alone_min);
         put(&mut setup.cadence.alone_max, self.seeds_alone_max);
@@ -173,6 +194,8 @@ pub struct Link {
     pub queue: Option<usize>,
     /// Nothing passes; it is released when the fault ends.
     pub clog: bool,
+    /// Of the whole network: machines say so when nobody listens where a datagram arrives.
+    pub port_unreachable: bool,
     /// The part that is recorded and sent once more after so long.
     pub late_replay: Option<(f64, Duration)>,
 }
@@ -314,6 +337,8 @@ pub enum AttackKind {
     Reflect,
     /// Random bytes.
     Flood,
+    /// "Nobody listens there", with quotations of what the target has sent, half of them damaged.
+    Unreachable,
 }
 
 /// What must come of it.

@@ -151,12 +151,19 @@ pub(super) struct TuningTable {
     pub(super) probe_period: Option<Span>,
     pub(super) probe_timeout: Option<Span>,
     pub(super) indirect_probes: Option<u8>,
-    pub(super) suspicion_multiplier: Option<u32>,
+    pub(super) suspicion_timeout: Option<Span>,
+    pub(super) suspicion_stretch: Option<u32>,
+    pub(super) local_health: Option<u8>,
+    pub(super) reprobe_period: Option<Span>,
+    pub(super) probe_retransmissions: Option<u8>,
+    pub(super) buddy: Option<bool>,
     pub(super) gossip_period: Option<Span>,
     pub(super) max_members: Option<usize>,
     pub(super) seeds_alone_min: Option<Span>,
     pub(super) seeds_alone_max: Option<Span>,
     pub(super) seeds_in_company: Option<Span>,
+    pub(super) preset: Option<String>,
+    pub(super) refusals: Option<u8>,
 }
 
 #[derive(Default, Deserialize)]
@@ -174,6 +181,8 @@ pub(super) struct LinkTable {
     pub(super) queue: Option<usize>,
     #[serde(default)]
     pub(super) clog: bool,
+    #[serde(default)]
+    pub(super) port_unreachable: bool,
     pub(super) late_replay: Option<ReplayTable>,
 }
 
@@ -346,6 +355,7 @@ pub(super) enum AttackName {
     Replay,
     Reflect,
     Flood,
+    Unreachable,
 }
 
 #[derive(Default, Deserialize)]

@@ -3,6 +3,7 @@
 mod addresses;
 mod events;
 mod lifecycle;
+mod refused;
 mod services;
 
 use std::net::SocketAddr;
@@ -23,7 +24,7 @@ pub(crate) fn node(name: &str, addr: &str) -> Builder {
     let mut detector = Detector::default();
     detector.probe_period = Duration::from_millis(100);
     detector.probe_timeout = Duration::from_millis(50);
-    detector.suspicion_multiplier = 6;
+    detector.suspicion_timeout = Duration::from_millis(600);
     let addr: SocketAddr = addr.parse().expect("an address");
     Cluster::builder(name).cookie(cookie()).bind(addr).detector(detector)
 }

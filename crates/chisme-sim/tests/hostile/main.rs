@@ -1,140 +1,14 @@
 //! A member that has the key and has gone mad: whatever it sends, nobody falls over, and when it is
 //! silent again the views of the others become whole.
 
-use std::net::SocketAddr;
+mod accusations;
+mod madman;
 
-use chisme_proto::{RecordEdit, Rejection};
+use chisme_proto::Rejection;
 use chisme_sim::{Cluster, Datagram, millis, secs, seeds};
-use hkdf::Hkdf;
-use hmac::{Hmac, KeyInit, Mac};
-use rand::rngs::ChaCha8Rng;
+use madman::{Madman, section, sections, with_madman};
 use rand::seq::IndexedRandom;
-use rand::{RngExt, SeedableRng};
 use sha2::{Digest as _, Sha256};
-
-const HEADER_LEN: usize = 30;
-const TAG_LEN: usize = 16;
-const SENDER_SECTION: u8 = 1;
-const LONGEST: usize = 1_232;
-
-/// The datagrams of one member, as PROTOCOL.md says that they are made.
-struct Madman {
-    from: SocketAddr,
-    session: u64,
-    /// Its own section of that type, header included.
-    sender: Vec<u8>,
-    key_id: [u8; 4],
-    mac: Hmac<Sha256>,
-    sequence: u64,
-    rng: ChaCha8Rng,
-}
-
-impl Madman {
-    /// Takes over from the process that has sent `datagram`.
-    fn after(datagram: &Datagram, seed: u64) -> Self {
-        let mut key = [0; 36];
-        Hkdf::<Sha256>::new(None, &[0xc0; 32])
-            .expand(b"chisme datagram key v1 default", &mut key)
-            .expect("36 bytes are within what HKDF can give");
-        let body = &datagram.bytes[HEADER_LEN..datagram.bytes.len() - TAG_LEN];
-        let sections = split(body);
-        let sender = sections.iter().find(|section| section[0] == SENDER_SECTION);
-        Self {
-            from: datagram.from,
-            session: u64::from_be_bytes(datagram.bytes[6..14].try_into().expect("eight bytes")),
-            sender: sender.expect("every datagram names its sender").to_vec(),
-            key_id: key[32..].try_into().expect("four bytes"),
-            mac: Hmac::new_from_slice(&key[..32]).expect("any length will do"),
-            sequence: 1_000_000,
-            rng: ChaCha8Rng::seed_from_u64(seed),
-        }
-    }
-
-    /// Something like `model`, for the process that `model` was for.
-    fn forge(&mut self, model: &Datagram) -> Vec<u8> {
-        let mut body = self.sender.clone();
-        for section in split(&model.bytes[HEADER_LEN..model.bytes.len() - TAG_LEN]) {
-            if section[0] != SENDER_SECTION {
-                body.extend_from_slice(section);
-            }
-        }
-        let kept = if self.rng.random_bool(0.8) { self.sender.len() } else { 0 };
-        for _ in 0..self.rng.random_range(0..4) {
-            if body.len() > kept {
-                let at = self.rng.random_range(kept..body.len());
-                body[at] = match self.rng.random_range(0..3) {
-                    0 => self.rng.random(),
-                    1 => body[at] ^ (1 << self.rng.random_range(0..8)),
-                    _ => *[0, 1, 2, 127, 250, 251, 252, 253, 255]
-                        .choose(&mut self.rng)
-                        .expect("some"),
-                };
-            }
-        }
-        if self.rng.random_bool(0.05) {
-            body.truncate(self.rng.random_range(0..=body.len()));
-        }
-        body.truncate(LONGEST - HEADER_LEN - TAG_LEN);
-        let kind =
-            if self.rng.random_bool(0.9) { model.bytes[1] } else { self.rng.random_range(0..16) };
-        self.seal(kind, &model.bytes[14..22], &body)
-    }
-
-    fn seal(&mut self, kind: u8, receiver: &[u8], body: &[u8]) -> Vec<u8> {
-        self.sequence += 1;
-        let mut datagram = vec![1, kind];
-        datagram.extend_from_slice(&self.key_id);
-        datagram.extend_from_slice(&self.session.to_be_bytes());
-        datagram.extend_from_slice(receiver);
-        datagram.extend_from_slice(&self.sequence.to_be_bytes());
-        datagram.extend_from_slice(body);
-        let tag = self.mac.clone().chain_update(&datagram).finalize().into_bytes();
-        datagram.extend_from_slice(&tag[..TAG_LEN]);
-        datagram
-    }
-}
-
-/// The sections of a body, each with its header.
-fn split(mut body: &[u8]) -> Vec<&[u8]> {
-    let mut sections = Vec::new();
-    while body.len() >= 3 {
-        let len = 3 + usize::from(u16::from_be_bytes([body[1], body[2]]));
-        let (section, rest) = body.split_at(len);
-        sections.push(section);
-        body = rest;
-    }
-    sections
-}
-
-/// Five nodes and one that has been a member and is about to go mad, with all that they have said.
-fn with_madman(seed: u64) -> (Cluster, Madman, Vec<Datagram>) {
-    let mut cluster = Cluster::new(seed);
-    cluster.record_datagrams();
-    for label in ["n0", "n1", "n2", "n3", "n4", "mad"] {
-        cluster.start(label);
-    }
-    cluster.run_for(secs(10));
-    cluster.freeze("n3");
-    cluster.run_for(secs(5));
-    cluster.thaw("n3");
-    cluster.ping("n1", "n2");
-    // Everything that is said of records: in full, announced, asked for, compared.
-    let tags = |value: String| RecordEdit::SetTags([("tag".to_owned(), value)].into());
-    cluster.edit_record("n4", tags("x".repeat(4_000)));
-    cluster.edit_record("mad", tags("small".to_owned()));
-    cluster.run_for(secs(5));
-    cluster.partition(&["n1", "n2"]);
-    cluster.run_for(secs(15));
-    cluster.edit_record("n2", tags("meanwhile".to_owned()));
-    cluster.run_for(secs(1));
-    cluster.heal();
-    cluster.expect_complete_within(secs(30));
-    let tape = cluster.recorded().to_vec();
-    let address = cluster.address("mad");
-    let own = tape.iter().rev().find(|d| d.from == address).expect("it has said something");
-    let madman = Madman::after(own, seed);
-    (cluster, madman, tape)
-}
 
 #[test]
 fn what_is_forged_by_the_book_is_accepted() {
@@ -210,11 +84,6 @@ fn records_drawn(cluster: &Cluster, from: usize, madman: &Madman) -> usize {
     drawn.filter(|d| d.from == of_n0 && d.to == madman.from && d.bytes[1] == RECORD).count()
 }
 
-fn section(kind: u8, payload: &[u8]) -> Vec<u8> {
-    let len = u16::try_from(payload.len()).expect("short").to_be_bytes();
-    [&[kind][..], &len, payload].concat()
-}
-
 /// A question for five of the six fragments that the record of n4 has.
 fn ask_for_n4(cluster: &Cluster) -> Vec<u8> {
     let mut ask = vec![1];
@@ -273,7 +142,7 @@ fn who_lists_nothing_is_told_what_there_is() {
         cluster.inject(madman.from, "n0", &forged);
         cluster.run_for(millis(5));
         let mut drawn = cluster.recorded()[from..].iter().filter(|d| d.to == madman.from);
-        drawn.any(|d| split(&d.bytes[HEADER_LEN..d.bytes.len() - TAG_LEN])[1][0] == NEWS)
+        drawn.any(|d| sections(d)[1][0] == NEWS)
     };
     assert!(told(&mut cluster, &mut madman, &[251, 0xff, 0xff]));
     assert!(!told(&mut cluster, &mut madman, &[0]), "it speaks of no bucket");
