@@ -118,12 +118,16 @@ fn lines(scenario: &Scenario, figures: &Figures) -> Vec<Line> {
     for (what, limit, got) in counts {
         add(what, limit.map(|limit| limit as f64), Some(got as f64), "");
     }
+    let (datagrams, bytes) = (figures.datagrams_per_second, figures.bytes_per_second);
     let rates = [
-        ("datagrams_per_second", expect.datagrams_per_second, figures.datagrams_per_second),
-        ("bytes_per_second", expect.bytes_per_second, figures.bytes_per_second),
+        ("datagrams_per_second", expect.datagrams_per_second, Some(datagrams)),
+        ("bytes_per_second", expect.bytes_per_second, Some(bytes)),
+        ("datagrams_in_faults", expect.datagrams_in_faults, figures.datagrams_in_faults),
+        ("datagrams_at_rest", expect.datagrams_at_rest, figures.datagrams_at_rest),
+        ("bytes_at_rest", expect.bytes_at_rest, figures.bytes_at_rest),
     ];
     for (what, limit, got) in rates {
-        add(what, limit, Some(got), "");
+        add(what, limit, got, "");
     }
     lines
 }

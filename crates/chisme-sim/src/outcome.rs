@@ -156,6 +156,12 @@ pub struct Figures {
     pub datagrams_per_second: f64,
     /// Mean of UDP payload per node and second.
     pub bytes_per_second: f64,
+    /// The same while the faults last; none where there are none.
+    pub datagrams_in_faults: Option<f64>,
+    /// The same in the quiet phase, if the run came to one.
+    pub datagrams_at_rest: Option<f64>,
+    /// Bytes of UDP payload in the quiet phase, likewise.
+    pub bytes_at_rest: Option<f64>,
     /// The most datagrams that one node sent in one second.
     pub peak_per_second: u64,
     /// Datagrams and bytes sent by kind of message.

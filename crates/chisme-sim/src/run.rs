@@ -98,6 +98,34 @@ pub(crate) fn run_with(
     Some(run.into_outcome(point, keep))
 }
 
+/// What all nodes together have sent until a moment.
+#[derive(Default)]
+struct Load {
+    seconds: f64,
+    datagrams: u64,
+    bytes: u64,
+}
+
+impl Load {
+    fn so_far(cluster: &Cluster) -> Self {
+        let sent = cluster.recorder.iter().flat_map(|recorder| recorder.sent.values());
+        let sum = |part: fn(&Traffic) -> u64| sent.clone().map(part).sum();
+        Self {
+            seconds: seconds(cluster.now()),
+            datagrams: sum(|traffic| traffic.datagrams),
+            bytes: sum(|traffic| traffic.bytes),
+        }
+    }
+
+    /// Datagrams and bytes since `before`, for each node and second.
+    fn since(&self, before: &Self, nodes: usize) -> Option<(f64, f64)> {
+        let per = (self.seconds - before.seconds) * nodes as f64;
+        let rate = |now: u64, then: u64| (now - then) as f64 / per;
+        (per > 0.0)
+            .then(|| (rate(self.datagrams, before.datagrams), rate(self.bytes, before.bytes)))
+    }
+}
+
 struct Run<'a> {
     scenario: &'a Scenario,
     cluster: Cluster,
@@ -206,8 +234,11 @@ impl<'a> Run<'a> {
 
     fn disturb(&mut self) {
         let Some(mut faults) = self.faults.take() else { return };
+        let before = Load::so_far(&self.cluster);
         faults.play(&mut self.cluster);
         self.faults_ended_at = seconds(self.cluster.now());
+        let load = Load::so_far(&self.cluster).since(&before, self.scenario.nodes.count);
+        self.figures.datagrams_in_faults = load.map(|(datagrams, _)| datagrams);
         self.faults = Some(faults);
     }
 
@@ -232,7 +263,10 @@ impl<'a> Run<'a> {
             self.cluster.run_for(settled - self.cluster.now());
         }
         let quiet = self.cluster.now();
+        let before = Load::so_far(&self.cluster);
         self.cluster.run_for(self.scenario.quiet);
+        let load = Load::so_far(&self.cluster).since(&before, self.scenario.nodes.count);
+        (self.figures.datagrams_at_rest, self.figures.bytes_at_rest) = load.unzip();
         let noise = self.cluster.noise_since(quiet).or_else(|| self.cluster.wrong());
         self.quiet = Some(noise.is_none());
         match noise.filter(|_| !may_be_loud) {
@@ -315,13 +349,10 @@ impl<'a> Run<'a> {
         self.judge_marks();
         let Self { scenario, cluster, mut figures, marks, mut verdict, quiet, .. } = self;
         let virtual_seconds = seconds(cluster.now());
+        let load = Load::so_far(&cluster).since(&Load::default(), scenario.nodes.count);
+        (figures.datagrams_per_second, figures.bytes_per_second) = load.unwrap_or_default();
         let (seed, hash, events) = (cluster.seed, cluster.digest(), cluster.events);
         let recorder = cluster.into_recorder();
-        let per = virtual_seconds * scenario.nodes.count as f64;
-        let total =
-            |part: fn(&Traffic) -> u64| recorder.sent.values().map(part).sum::<u64>() as f64 / per;
-        figures.datagrams_per_second = total(|traffic| traffic.datagrams);
-        figures.bytes_per_second = total(|traffic| traffic.bytes);
         figures.sent =
             recorder.sent.iter().map(|(kind, traffic)| ((*kind).to_owned(), *traffic)).collect();
         let mut expectations = expect::judge(scenario, &figures);

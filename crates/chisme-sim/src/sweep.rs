@@ -85,6 +85,12 @@ pub struct Summary {
     pub datagrams_per_second: f64,
     /// Bytes of UDP payload, likewise.
     pub bytes_per_second: f64,
+    /// Means of the runs that came so far, per node.
+    pub datagrams_in_faults: Option<f64>,
+    /// In the quiet phase, likewise.
+    pub datagrams_at_rest: Option<f64>,
+    /// Bytes of UDP payload in the quiet phase, likewise.
+    pub bytes_at_rest: Option<f64>,
     /// The most that any node sent in any second.
     pub peak_per_second: u64,
 }
@@ -216,9 +222,17 @@ impl Summary {
             datagrams_per_second: figures().map(|one| one.datagrams_per_second).sum::<f64>()
                 / count,
             bytes_per_second: figures().map(|one| one.bytes_per_second).sum::<f64>() / count,
+            datagrams_in_faults: mean(figures().filter_map(|one| one.datagrams_in_faults)),
+            datagrams_at_rest: mean(figures().filter_map(|one| one.datagrams_at_rest)),
+            bytes_at_rest: mean(figures().filter_map(|one| one.bytes_at_rest)),
             peak_per_second: figures().map(|one| one.peak_per_second).max().unwrap_or(0),
         }
     }
+}
+
+fn mean(figures: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = figures.fold((0_u32, 0.0), |(count, sum), one| (count + 1, sum + one));
+    (count > 0).then(|| sum / f64::from(count))
 }
 
 /// The worst verdict of all runs that count as failed; passed if none does.

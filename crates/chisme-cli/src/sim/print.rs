@@ -23,7 +23,7 @@ pub(super) struct Batch {
 }
 
 /// What stands above the columns of [`rows`].
-const HEADER: [&str; 11] = [
+const HEADER: [&str; 13] = [
     "SCENARIO",
     "AT",
     "RUNS",
@@ -34,6 +34,8 @@ const HEADER: [&str; 11] = [
     "p99",
     "FALSE DOWNS",
     "NEW LIVES",
+    "SENT/s IN FAULTS",
+    "AT REST",
     "B/s",
 ];
 /// Where failures are counted.
@@ -63,6 +65,8 @@ fn rows(points: &[Comparison<'_>]) -> (Vec<Vec<String>>, bool) {
             both(&|sum| time(sum.detection.p99)),
             both(&|sum| sum.false_downs.to_string()),
             both(&|sum| sum.life_changes.to_string()),
+            both(&|sum| rate(sum.datagrams_in_faults)),
+            both(&|sum| rate(sum.datagrams_at_rest)),
             both(&|sum| format!("{:.0}", sum.bytes_per_second)),
         ]
     };
@@ -263,6 +267,10 @@ pub(super) const fn verdict(verdict: &Verdict) -> &'static str {
         Verdict::Crashed(_) => "a node panicked",
         Verdict::Harness(_) => "the simulation is wrong",
     }
+}
+
+fn rate(per_second: Option<f64>) -> String {
+    per_second.map_or_else(|| "-".to_owned(), |per_second| format!("{per_second:.1}"))
 }
 
 fn time(seconds: Option<f64>) -> String {

@@ -34,7 +34,7 @@ const fn figure(
     Figure { key, name, unit, of }
 }
 
-const FIGURES: [Figure; 11] = [
+const FIGURES: [Figure; 14] = [
     figure("formed", "formed after, slowest", "s", |all| all.formed),
     figure("converged", "right after the faults, slowest", "s", |all| all.converged),
     figure("first_suspicion.p50", "first suspicion, p50", "s", |all| all.first_suspicion.p50),
@@ -50,6 +50,13 @@ const FIGURES: [Figure; 11] = [
         Some(all.datagrams_per_second)
     }),
     figure("bytes_per_second", "bytes per node and second", "", |all| Some(all.bytes_per_second)),
+    figure("datagrams_in_faults", "datagrams per node and second in the faults", "", |all| {
+        all.datagrams_in_faults
+    }),
+    figure("datagrams_at_rest", "datagrams per node and second at rest", "", |all| {
+        all.datagrams_at_rest
+    }),
+    figure("bytes_at_rest", "bytes per node and second at rest", "", |all| all.bytes_at_rest),
 ];
 
 /// What a scenario may name in `axes` besides the parameters of its grid.

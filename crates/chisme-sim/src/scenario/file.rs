@@ -311,6 +311,9 @@ impl ExpectTable {
             life_changes: self.life_changes,
             datagrams_per_second: self.datagrams_per_second,
             bytes_per_second: self.bytes_per_second,
+            datagrams_in_faults: self.datagrams_in_faults,
+            datagrams_at_rest: self.datagrams_at_rest,
+            bytes_at_rest: self.bytes_at_rest,
         }
     }
 }

@@ -367,6 +367,12 @@ pub struct Expect {
     pub datagrams_per_second: Option<f64>,
     /// Bytes of UDP payload, likewise.
     pub bytes_per_second: Option<f64>,
+    /// Mean of datagrams over all nodes while the faults last, at most.
+    pub datagrams_in_faults: Option<f64>,
+    /// Mean of datagrams over all nodes in the quiet phase, at most.
+    pub datagrams_at_rest: Option<f64>,
+    /// Bytes of UDP payload, likewise.
+    pub bytes_at_rest: Option<f64>,
 }
 
 /// Limits of a distribution.

@@ -375,6 +375,9 @@ pub(super) struct ExpectTable {
     pub(super) life_changes: Option<u64>,
     pub(super) datagrams_per_second: Option<f64>,
     pub(super) bytes_per_second: Option<f64>,
+    pub(super) datagrams_in_faults: Option<f64>,
+    pub(super) datagrams_at_rest: Option<f64>,
+    pub(super) bytes_at_rest: Option<f64>,
 }
 
 #[derive(Default, Deserialize)]
