@@ -53,6 +53,8 @@ struct Process {
     buried: Option<Instant>,
     first_suspicion: bool,
     first_down: bool,
+    /// Its number among [`Tally::last_detections`].
+    last_down: Option<usize>,
 }
 
 /// What was counted.
@@ -66,6 +68,8 @@ pub(crate) struct Tally {
     /// Per process that ended without a goodbye: until anybody suspected it, and called it Down.
     pub(crate) first_suspicions: Vec<f64>,
     pub(crate) first_detections: Vec<f64>,
+    /// Likewise, until the last of the detections of it.
+    pub(crate) last_detections: Vec<f64>,
     /// The first Down without an excuse, and the first new life, of a node that nothing was done to.
     pub(crate) false_down: Option<String>,
     pub(crate) life_change: Option<String>,
@@ -105,6 +109,7 @@ impl Watch {
             buried: None,
             first_suspicion: false,
             first_down: false,
+            last_down: None,
         });
         if self.present.len() <= machine {
             self.present.resize(machine + 1, None);
@@ -258,11 +263,19 @@ impl Watch {
         // Whoever slept meanwhile, or could not hear the news, says nothing about the detector.
         if watched && !all.impaired(observer, ended, now) {
             let number = |machine: usize| u32::try_from(machine).expect("fewer than 65,536");
-            self.tally.detections.push(Detection {
-                observer: number(observer),
-                subject: number(subject),
-                seconds,
-            });
+            let (observer, subject) = (number(observer), number(subject));
+            self.tally.detections.push(Detection { observer, subject, seconds });
+            self.detected_last(place, seconds);
+        }
+    }
+
+    /// Detections come in the order of time.
+    fn detected_last(&mut self, place: Place, seconds: f64) {
+        let known = self.tally.last_detections.len();
+        let number = *self.at(place).last_down.get_or_insert(known);
+        match self.tally.last_detections.get_mut(number) {
+            Some(last) => *last = seconds,
+            None => self.tally.last_detections.push(seconds),
         }
     }
 
@@ -451,6 +464,18 @@ mod tests {
         );
         let [one] = tally.detections[..] else { panic!("n0 did not work: {:?}", tally.detections) };
         assert_eq!((one.observer, one.subject, one.seconds), (1, 2, 5.0));
+    }
+
+    #[test]
+    fn the_first_and_the_last_to_detect_are_counted_for_each_process() {
+        let mut watch = formed();
+        end(&mut watch, 2, ProcessState::Crashed, 10);
+        tell(&mut watch, 1, Event::Down, 2, 15).expect("legal");
+        end(&mut watch, 1, ProcessState::Crashed, 16);
+        tell(&mut watch, 0, Event::Down, 2, 17).expect("legal");
+        tell(&mut watch, 0, Event::Down, 1, 20).expect("legal");
+        assert_eq!(watch.tally.first_detections, [5.0, 4.0]);
+        assert_eq!(watch.tally.last_detections, [7.0, 4.0]);
     }
 
     #[test]

@@ -102,6 +102,7 @@ fn lines(scenario: &Scenario, figures: &Figures) -> Vec<Line> {
         ("detection", &expect.detection, &detections),
         ("first_suspicion", &expect.first_suspicion, &figures.first_suspicions),
         ("first_detection", &expect.first_detection, &figures.first_detections),
+        ("last_detection", &expect.last_detection, &figures.last_detections),
     ];
     for (what, Quantiles { p50, p99, max }, times) in times {
         for (name, limit, part) in [("p50", p50, 0.5), ("p99", p99, 0.99), ("max", max, 1.0)] {

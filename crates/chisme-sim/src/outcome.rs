@@ -144,6 +144,8 @@ pub struct Figures {
     pub first_suspicions: Vec<f64>,
     /// For each process that ended without a goodbye: until anybody called it Down.
     pub first_detections: Vec<f64>,
+    /// Likewise: until the last observer called it Down, so that all knew.
+    pub last_detections: Vec<f64>,
     /// Downs of members that were alive and within reach.
     pub false_downs: u64,
     /// Downs of anybody, over all observers.
@@ -158,9 +160,10 @@ pub struct Figures {
     pub bytes_per_second: f64,
     /// The same while the faults last; none where there are none.
     pub datagrams_in_faults: Option<f64>,
-    /// The same in the quiet phase, if the run came to one.
+    /// The same in the second half of the quiet phase, if the run came to one: what was told before it
+    /// has been passed on by then.
     pub datagrams_at_rest: Option<f64>,
-    /// Bytes of UDP payload in the quiet phase, likewise.
+    /// Bytes of UDP payload, likewise.
     pub bytes_at_rest: Option<f64>,
     /// The most datagrams that one node sent in one second.
     pub peak_per_second: u64,

@@ -263,8 +263,11 @@ impl<'a> Run<'a> {
             self.cluster.run_for(settled - self.cluster.now());
         }
         let quiet = self.cluster.now();
+        // What was told before has been passed on by then.
+        let half = self.scenario.quiet / 2;
+        self.cluster.run_for(half);
         let before = Load::so_far(&self.cluster);
-        self.cluster.run_for(self.scenario.quiet);
+        self.cluster.run_for(self.scenario.quiet - half);
         let load = Load::so_far(&self.cluster).since(&before, self.scenario.nodes.count);
         (self.figures.datagrams_at_rest, self.figures.bytes_at_rest) = load.unzip();
         let noise = self.cluster.noise_since(quiet).or_else(|| self.cluster.wrong());
@@ -288,6 +291,7 @@ impl<'a> Run<'a> {
         self.figures.detections = tally.detections;
         self.figures.first_suspicions = tally.first_suspicions;
         self.figures.first_detections = tally.first_detections;
+        self.figures.last_detections = tally.last_detections;
         self.figures.false_downs = tally.false_downs;
         self.figures.downs = tally.downs;
         self.figures.false_suspicions = tally.false_suspicions;

@@ -69,6 +69,8 @@ pub struct Summary {
     pub first_suspicion: Spread,
     /// Over the same: until anybody called them Down.
     pub first_detection: Spread,
+    /// Over the same: until all observers had called them Down.
+    pub last_detection: Spread,
     /// Sums over the runs.
     pub false_downs: u64,
     /// Downs of anybody.
@@ -213,6 +215,7 @@ impl Summary {
             ),
             first_suspicion: Spread::of(figures().flat_map(|one| &one.first_suspicions)),
             first_detection: Spread::of(figures().flat_map(|one| &one.first_detections)),
+            last_detection: Spread::of(figures().flat_map(|one| &one.last_detections)),
             false_downs: figures().map(|one| one.false_downs).sum(),
             downs: figures().map(|one| one.downs).sum(),
             false_suspicions: figures().map(|one| one.false_suspicions).sum(),

@@ -23,7 +23,7 @@ pub(super) struct Batch {
 }
 
 /// What stands above the columns of [`rows`].
-const HEADER: [&str; 13] = [
+const HEADER: [&str; 14] = [
     "SCENARIO",
     "AT",
     "RUNS",
@@ -32,6 +32,7 @@ const HEADER: [&str; 13] = [
     "CONVERGED",
     "DETECTED p50",
     "p99",
+    "BY ALL p50",
     "FALSE DOWNS",
     "NEW LIVES",
     "SENT/s IN FAULTS",
@@ -63,6 +64,7 @@ fn rows(points: &[Comparison<'_>]) -> (Vec<Vec<String>>, bool) {
             both(&|sum| time(sum.converged)),
             both(&|sum| time(sum.detection.p50)),
             both(&|sum| time(sum.detection.p99)),
+            both(&|sum| time(sum.last_detection.p50)),
             both(&|sum| sum.false_downs.to_string()),
             both(&|sum| sum.life_changes.to_string()),
             both(&|sum| rate(sum.datagrams_in_faults)),

@@ -3,8 +3,8 @@
 //! One room per concern, all of them methods of [`Node`]: `inbound` judges datagrams, `outbound`
 //! seals them, `contact` knocks at addresses, for `request` (connect, ping), `seeding` and
 //! others, `admit` lets newcomers in, `assume` takes whom its owner vouches for, `dispute` settles
-//! two holders of one name, `membership` keeps table and foca in step, `shown` tells the user, `healing` mends partitions,
-//! `farewell` leaves. `records` publishes and tells on what members say of themselves, `record_exchange`
+//! two holders of one name, `membership` keeps table and foca in step, `gossip` paces rumours, `shown` tells
+//! the user, `healing` mends partitions, `farewell` leaves. `records` publishes and tells on what members say of themselves, `record_exchange`
 //! answers for it.
 
 mod admit;
@@ -13,6 +13,7 @@ mod contact;
 mod dispute;
 mod evidence;
 mod farewell;
+mod gossip;
 mod healing;
 mod inbound;
 mod membership;
@@ -56,6 +57,7 @@ use contact::Attempt;
 use dispute::Dispute;
 use evidence::Evidence;
 use farewell::Farewell;
+use gossip::Gossip;
 use records::Records;
 use rejections::Rejections;
 use request::{Ping, Request};
@@ -117,8 +119,7 @@ pub struct Node {
     /// Counts the runs of foca: a timer of an earlier one is void.
     generation: u32,
     effects: Effects,
-    /// foca's gossip timer while it has no rumour to send: an idle node is not woken by it.
-    resting_gossip: Option<foca::Timer<Id>>,
+    gossip: Gossip,
     /// Whom foca probes, or probed last.
     probing: Option<Id>,
     evidence: Evidence,
@@ -196,7 +197,7 @@ impl Node {
             engine: Engine::new(&parameters, own),
             generation: 0,
             effects: Effects::default(),
-            resting_gossip: None,
+            gossip: Gossip::new(now),
             probing: None,
             evidence,
             witnesses,
@@ -369,6 +370,7 @@ impl Node {
     fn shift_if_stalled(&mut self, now: Instant) -> bool {
         let late = self.schedule.shift_if_late(now);
         if let Some(late) = late {
+            self.gossip.shift(late);
             self.counters.stalls += 1;
             tracing::warn!(late_ms = late.as_millis(), "the process was stopped; deadlines moved");
         }
@@ -388,11 +390,10 @@ impl Node {
     fn fire(&mut self, timer: Timer, now: Instant) {
         match timer {
             Timer::Swim { generation, timer } if generation == self.generation => {
-                let directory = self.table.entries_mut();
-                let result = self.engine.handle_timer(timer, directory, &mut self.effects);
-                self.count_swim(result);
+                self.swim_due(timer);
             }
             Timer::Swim { .. } => {}
+            Timer::Gossip => self.gossip_due(),
             Timer::Conclude { id, incarnation, since } => {
                 self.conclude_suspicion(id, incarnation, since, now);
             }
@@ -414,6 +415,12 @@ impl Node {
             Timer::Ping(request) => self.ping_due(request, now),
             Timer::Records => self.records_due(now),
         }
+    }
+
+    fn swim_due(&mut self, timer: foca::Timer<Id>) {
+        let directory = self.table.entries_mut();
+        let result = self.engine.handle_timer(timer, directory, &mut self.effects);
+        self.count_swim(result);
     }
 
     /// Members up, this node included.
@@ -453,7 +460,7 @@ impl Node {
         self.records.forget_summary();
         self.incarnation = 0;
         self.effects = Effects::default();
-        self.resting_gossip = None;
+        self.gossip.forget_timer();
         self.evidence.forget();
         self.witnesses.forget();
         self.refusals.forget();

@@ -119,9 +119,7 @@ impl Node {
                 self.witnesses.suspicion_began(&id, incarnation, now);
                 self.schedule.add(now + after, Timer::Conclude { id, incarnation, since: now });
             }
-            timer @ SwimTimer::PeriodicGossip(_) if !self.engine.has_rumours() => {
-                self.resting_gossip = Some(timer);
-            }
+            timer @ SwimTimer::PeriodicGossip(_) => self.gossip_again(timer, now),
             timer => {
                 // Both alike, so that they keep their order.
                 let after = match timer {
@@ -133,18 +131,6 @@ impl Node {
                 let generation = self.generation;
                 self.schedule.add(now + after, Timer::Swim { generation, timer });
             }
-        }
-    }
-
-    /// A rumour came while foca's gossip timer was resting: it goes on, soon, and with the rumours
-    /// that come right after this one.
-    pub(super) fn wake_gossip(&mut self, now: Instant) {
-        if self.engine.has_rumours()
-            && let Some(timer) = self.resting_gossip.take()
-        {
-            let generation = self.generation;
-            let at = now + self.config.detector.gossip_period / 2;
-            self.schedule.add(at, Timer::Swim { generation, timer });
         }
     }
 

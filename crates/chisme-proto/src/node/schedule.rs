@@ -19,6 +19,8 @@ pub(super) enum Timer {
         generation: u32,
         timer: foca::Timer<Id>,
     },
+    /// foca's gossip.
+    Gossip,
     /// A suspicion that our failed probe began has lasted long enough.
     Conclude {
         id: Id,

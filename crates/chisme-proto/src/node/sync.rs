@@ -112,6 +112,7 @@ impl Node {
         self.sync.changed = true;
         self.sync.changed_at = now;
         self.sync.doubt_wait = SETTLED;
+        self.gossip_news(now);
         if self.sync.wait > LONG_ROUND || self.table.up() == 1 {
             self.sync.wait = FIRST_ROUND;
             let wait = FIRST_ROUND * self.rng.random_range(50..=250) / 100;

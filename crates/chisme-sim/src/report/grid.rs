@@ -34,13 +34,16 @@ const fn figure(
     Figure { key, name, unit, of }
 }
 
-const FIGURES: [Figure; 14] = [
+const FIGURES: [Figure; 15] = [
     figure("formed", "formed after, slowest", "s", |all| all.formed),
     figure("converged", "right after the faults, slowest", "s", |all| all.converged),
     figure("first_suspicion.p50", "first suspicion, p50", "s", |all| all.first_suspicion.p50),
     figure("first_detection.p50", "first Down, p50", "s", |all| all.first_detection.p50),
     figure("detection.p50", "Down at each observer, p50", "s", |all| all.detection.p50),
     figure("detection.p99", "Down at each observer, p99", "s", |all| all.detection.p99),
+    figure("last_detection.p50", "Down at the last observer, p50", "s", |all| {
+        all.last_detection.p50
+    }),
     figure("false_downs", "false Downs, all runs", "", |all| Some(all.false_downs as f64)),
     figure("false_suspicions", "false suspicions, all runs", "", |all| {
         Some(all.false_suspicions as f64)

@@ -66,6 +66,7 @@ fn figures(latency: f64) -> Figures {
         ],
         first_suspicions: vec![latency / 4.0],
         first_detections: vec![latency],
+        last_detections: vec![latency + 0.4],
         downs: 3,
         datagrams_per_second: 4.0,
         bytes_per_second: 500.0,

@@ -305,6 +305,7 @@ impl ExpectTable {
             detection: quantiles(self.detection),
             first_suspicion: quantiles(self.first_suspicion),
             first_detection: quantiles(self.first_detection),
+            last_detection: quantiles(self.last_detection),
             false_downs: self.false_downs,
             downs: self.downs,
             false_suspicions: self.false_suspicions,

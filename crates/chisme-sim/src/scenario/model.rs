@@ -354,6 +354,8 @@ pub struct Expect {
     pub first_suspicion: Quantiles,
     /// From the end of a process to the first Down of it, over all that ended.
     pub first_detection: Quantiles,
+    /// From the end of a process to the last observer's Down of it, over all that ended.
+    pub last_detection: Quantiles,
     /// Downs of members that live and can be reached, over all observers, at most. If it is not set,
     /// one such Down by and of nodes that no fault is about fails the run.
     pub false_downs: Option<u64>,
@@ -369,7 +371,7 @@ pub struct Expect {
     pub bytes_per_second: Option<f64>,
     /// Mean of datagrams over all nodes while the faults last, at most.
     pub datagrams_in_faults: Option<f64>,
-    /// Mean of datagrams over all nodes in the quiet phase, at most.
+    /// Mean of datagrams over all nodes in the second half of the quiet phase, at most.
     pub datagrams_at_rest: Option<f64>,
     /// Bytes of UDP payload, likewise.
     pub bytes_at_rest: Option<f64>,

@@ -369,6 +369,8 @@ pub(super) struct ExpectTable {
     pub(super) first_suspicion: QuantilesTable,
     #[serde(default)]
     pub(super) first_detection: QuantilesTable,
+    #[serde(default)]
+    pub(super) last_detection: QuantilesTable,
     pub(super) false_downs: Option<u64>,
     pub(super) downs: Option<u64>,
     pub(super) false_suspicions: Option<u64>,
