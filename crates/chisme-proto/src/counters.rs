@@ -119,7 +119,7 @@ counters! {
     nacks_sent,
     /// Times that it did not, because it was relay for as many as it can be.
     nacks_limited,
-    /// Suspicions that lasted longer because nothing at all arrived here.
+    /// Suspicions that lasted longer because nothing at all arrived here, or the suspect answered late.
     conclusions_postponed,
     /// Members that became Suspect.
     suspicions,

@@ -42,6 +42,26 @@ impl RoundTrips {
     }
 }
 
+/// How long answers take to come to us at worst and to be read, by the last three probes that were
+/// answered at all, in time or not: the second of them, so that one late member says nothing of us.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lateness {
+    last: [Duration; 3],
+}
+
+impl Lateness {
+    /// From the first copy of a probe to its first answer.
+    pub(crate) fn measured(&mut self, round_trip: Duration) {
+        self.last = [self.last[1], self.last[2], round_trip];
+    }
+
+    pub(crate) fn usual(&self) -> Duration {
+        let mut last = self.last;
+        last.sort_unstable();
+        last[1]
+    }
+}
+
 /// The most members whose round trips are remembered; of those that were measured longest ago the
 /// first is forgotten.
 pub(crate) const MAX_REMEMBERED: usize = 1_024;
@@ -98,6 +118,15 @@ mod tests {
             members.measured(session(2), ms(40));
         }
         assert!(members.of(session(2)).is_some_and(|rtt| ms(39) < rtt && rtt <= ms(40)));
+    }
+
+    #[test]
+    fn one_late_answer_says_nothing_of_us_and_two_of_three_do() {
+        let mut lateness = Lateness::default();
+        for (round_trip, usual) in [(1, 0), (900, 1), (2, 2), (700, 700), (800, 700), (1, 700)] {
+            lateness.measured(ms(round_trip));
+            assert_eq!(lateness.usual(), ms(usual), "after {round_trip}");
+        }
     }
 
     #[test]

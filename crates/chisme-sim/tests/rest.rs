@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chisme_proto::Counters;
-use chisme_sim::{Cluster, secs, seeds};
+use chisme_sim::{Cluster, millis, secs, seeds};
 
 /// Bytes of IP and UDP header of an IPv4 datagram.
 const HEADERS: u64 = 28;
@@ -37,6 +37,29 @@ fn rest(nodes: usize, seed: u64, time: Duration) -> u64 {
 fn thirty_two_nodes_at_rest_report_nothing_for_ten_minutes() {
     for seed in seeds(3) {
         rest(32, seed, secs(600));
+    }
+}
+
+#[test]
+fn what_comes_to_nothing_costs_little() {
+    for seed in seeds(3) {
+        let mut cluster = Cluster::of(64, seed);
+        cluster.expect_complete_within(secs(20));
+        cluster.run_for(secs(60));
+        let sent = |cluster: &Cluster| -> u64 {
+            let all = cluster.running();
+            all.iter().map(|label| cluster.counters(label).datagrams_sent).sum()
+        };
+        let (since, before) = (cluster.now(), sent(&cluster));
+        for lot in [0..6, 6..12, 12..18, 18..24] {
+            lot.clone().for_each(|n| cluster.freeze(&format!("n{n}")));
+            cluster.run_for(millis(2_500));
+            lot.for_each(|n| cluster.thaw(&format!("n{n}")));
+        }
+        let rate = (sent(&cluster) - before) as f64 / 64.0 / 10.0;
+        // Four times what they send at rest; 14 if every rumour were in a hurry.
+        assert!(rate <= 8.8, "{rate} datagrams a second and node");
+        assert_eq!(cluster.count_kind("down", since), 0);
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use foca::{Member, State};
 
 use super::{Node, Timer};
-use crate::rtt::{PerMember, RoundTrips};
+use crate::rtt::{Lateness, PerMember, RoundTrips};
 use crate::swim::{Id, Incarnation, Index, encode_updates};
 use crate::table::{Entry, Held};
 use crate::wire::Body;
@@ -28,9 +28,9 @@ pub(super) const MAX_REPROBED: usize = 64;
 const SILENCE_PERIODS: u32 = 5;
 const SILENCE_DIVISOR: u32 = 2;
 
-/// However deaf a node is, a suspicion lasts at most so many times its shortest time: whom it cannot
-/// hear for so long is lost to it.
-const DEAF_FACTOR: u32 = 4;
+/// However deaf a node is and however late a suspect answers, a suspicion lasts at most so many times its
+/// shortest time: whom it cannot hear for so long is lost to it.
+const LONGEST_FACTOR: u32 = 4;
 
 /// Relays that have not said no are asked again at every so many-th question to the suspect.
 const RELAYS_EVERY: u8 = 2;
@@ -41,6 +41,7 @@ pub(super) struct Evidence {
     /// The Ping of the present probe, until it is answered.
     unanswered: Option<Unanswered>,
     round_trips: RoundTrips,
+    lateness: Lateness,
     /// The same, member by member, for whoever asks.
     pub(super) per_member: PerMember,
     /// Suspects by our own failed probe, and the incarnation that they have to raise.
@@ -57,6 +58,10 @@ struct Reprobed {
     id: Id,
     incarnation: Incarnation,
     questions: u8,
+    /// When the probe that failed was sent, or else when it was first asked.
+    probed: Instant,
+    /// When a Ping of ours was answered last, too late to pass for an answer.
+    answered: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -75,6 +80,7 @@ impl Evidence {
         Self {
             unanswered: None,
             round_trips: RoundTrips::new(config.detector.probe_timeout),
+            lateness: Lateness::default(),
             per_member: PerMember::default(),
             reprobed: BTreeMap::new(),
             heard: now,
@@ -114,12 +120,21 @@ impl Node {
     /// The present probe is answered, by the member itself or by way of another.
     pub(super) fn probe_answered(&mut self, by: &Id, directly: bool, now: Instant) {
         self.witnesses.probe_answered(by);
+        if let Some(suspect) = self.evidence.reprobed.get_mut(&by.index).filter(|one| one.id == *by)
+        {
+            if suspect.answered.replace(now).is_none() {
+                self.evidence.lateness.measured(now.saturating_since(suspect.probed));
+            }
+        }
         if let Some(asked) = self.evidence.unanswered.take_if(|asked| asked.to == *by)
-            // After a second copy nobody knows which one was answered (Karn's rule).
             && directly
-            && asked.copies == 0
         {
             let round_trip = now.saturating_since(asked.sent);
+            self.evidence.lateness.measured(round_trip);
+            if asked.copies > 0 {
+                // Nobody knows which one was answered (Karn's rule).
+                return;
+            }
             self.evidence.round_trips.measured(round_trip);
             self.evidence.per_member.measured(by.session, round_trip);
         }
@@ -153,7 +168,9 @@ impl Node {
             self.counters.reprobes_limited += 1;
             return;
         }
-        let reprobed = Reprobed { id: *id, incarnation, questions: 0 };
+        let failed = self.evidence.unanswered.as_ref().filter(|asked| asked.to == *id);
+        let probed = failed.map_or(now, |asked| asked.sent);
+        let reprobed = Reprobed { id: *id, incarnation, questions: 0, probed, answered: None };
         self.evidence.reprobed.insert(id.index, reprobed);
         if !known {
             self.schedule.add(now, Timer::Reprobe(id.index));
@@ -229,18 +246,19 @@ impl Node {
     }
 
     /// When a suspicion ends, by what is known now. Only time in which we could have heard of a
-    /// refutation counts.
+    /// refutation counts; and whoever answers late reads late, so that its refutation is on its way.
     fn suspicion_ends(&mut self, id: &Id, since: Instant, now: Instant) -> Instant {
-        let lasts = self.suspicion_lasts(id);
+        let lasts = self.suspicion_lasts(id) + self.evidence.lateness.usual();
         let end = since + lasts;
+        let suspect = self.evidence.reprobed.get(&id.index).filter(|one| one.id == *id);
+        let mut counts_from = since.max(suspect.and_then(|one| one.answered).unwrap_or(since));
         // With one peer its silence is all that there can be.
-        if self.table.up() <= 1 {
-            return end;
+        if self.table.up() > 1 {
+            let deaf = now.saturating_since(self.evidence.heard) >= self.silence();
+            counts_from = counts_from.max(if deaf { now } else { self.evidence.hearing_since });
         }
-        let deaf = now.saturating_since(self.evidence.heard) >= self.silence();
-        let hearing_since = if deaf { now } else { self.evidence.hearing_since };
-        let longest = since + self.config.detector.suspicion_timeout * DEAF_FACTOR;
-        let heard_out = (hearing_since.max(since) + lasts).min(longest);
+        let longest = since + self.config.detector.suspicion_timeout * LONGEST_FACTOR;
+        let heard_out = (counts_from + lasts).min(longest);
         if end <= now && heard_out > now {
             self.counters.conclusions_postponed += 1;
         }
@@ -252,8 +270,9 @@ impl Node {
         self.config.detector.probe_period * SILENCE_PERIODS / SILENCE_DIVISOR
     }
 
-    /// Whether we ask a suspect ourselves.
+    /// Whether we ask a suspect ourselves, about what it is suspected of now.
     pub(super) fn is_reprobed(&self, id: &Id) -> bool {
-        self.evidence.reprobed.get(&id.index).is_some_and(|known| known.id == *id)
+        let known = self.evidence.reprobed.get(&id.index).filter(|known| known.id == *id);
+        known.is_some_and(|known| self.suspected_in(id) == Some(known.incarnation))
     }
 }

@@ -16,6 +16,13 @@ use crate::{Instant, Life};
 /// How often a node may try one of the members that it holds Down.
 pub(super) const RETRY_PERIOD: Duration = Duration::from_secs(1);
 
+/// A member that is held Down for so long, while others hold it up, is asked.
+const CONTESTED_AFTER: Duration = Duration::from_secs(1);
+
+/// How many such members are asked, per second and at once.
+pub(super) const CONTESTED_PER_SECOND: u32 = 1;
+pub(super) const CONTESTED_BURST: u32 = 1;
+
 /// For so long what the winning side tells us is taken over without spreading it.
 const LOADING: Duration = Duration::from_secs(10);
 
@@ -44,6 +51,21 @@ impl Node {
         let lost = self.random_member(Entry::is_lost);
         let endpoints = lost.and_then(|id| self.table.at(id.index)).map(Entry::endpoints);
         if let Some(endpoints) = endpoints {
+            self.counters.heal_attempts += 1;
+            self.greet_endpoints(&endpoints, now);
+        }
+    }
+
+    /// A page has members up that we hold Down. After a crash one of us has not heard yet; if that goes on,
+    /// one of them is asked, who may not have heard of its Down at all.
+    pub(super) fn heal_contested(&mut self, members: &[Id], now: Instant) {
+        let settled = |id: &&Id| {
+            let entry = self.table.exactly(id).filter(|entry| entry.is_lost());
+            entry.is_some_and(|entry| now.saturating_since(entry.since()) >= CONTESTED_AFTER)
+        };
+        let Some(id) = members.iter().filter(settled).choose(&mut self.rng) else { return };
+        let endpoints = self.table.at(id.index).map(Entry::endpoints);
+        if let Some(endpoints) = endpoints.filter(|_| self.contested.take(now)) {
             self.counters.heal_attempts += 1;
             self.greet_endpoints(&endpoints, now);
         }

@@ -58,6 +58,7 @@ use dispute::Dispute;
 use evidence::Evidence;
 use farewell::Farewell;
 use gossip::Gossip;
+use healing::{CONTESTED_BURST, CONTESTED_PER_SECOND};
 use records::Records;
 use rejections::Rejections;
 use request::{Ping, Request};
@@ -148,6 +149,7 @@ pub struct Node {
     /// The last wait between two look-ups of a node that sees nobody.
     seed_wait: std::time::Duration,
     sync: Sync,
+    contested: TokenBucket,
 
     records: Records,
     rejections: Rejections,
@@ -223,6 +225,7 @@ impl Node {
             own_addresses: BTreeMap::new(),
             seed_wait: config.seeds.alone_min,
             sync: Sync::new(now),
+            contested: TokenBucket::new(CONTESTED_PER_SECOND, CONTESTED_BURST, now),
             records: Records::new(config.record.clone(), now),
             rejections: Rejections::new(MAX_REJECTION_SOURCES),
             counters: Counters::default(),

@@ -150,6 +150,7 @@ impl Node {
         }
         let before = *self.table.sums();
         let mut contested = Vec::new();
+        let mut held_up = Vec::new();
         for row in &page.rows.0 {
             if !self.is_known(row) {
                 let told = self.sync.told.take(now);
@@ -158,7 +159,10 @@ impl Node {
             let entry = self.table.find(row.hash());
             let entry = entry.filter(|entry| entry.id().age() == (row.session, row.life));
             match row.swim_state() {
-                State::Alive => contested.extend(entry.and_then(accusation)),
+                State::Alive => {
+                    contested.extend(entry.and_then(accusation));
+                    held_up.extend(entry.filter(|entry| entry.is_lost()).map(Entry::id));
+                }
                 State::Suspect => {
                     if let Some(id) = entry.map(Entry::id) {
                         self.take_accusation(&id, now);
@@ -170,6 +174,7 @@ impl Node {
         if !contested.is_empty() && self.sync.may_serve(by.from, now) {
             self.send_rows(from, &contested, WINDOW);
         }
+        self.heal_contested(&held_up, now);
         if before != *self.table.sums() {
             self.counters.sync_pages_useful += 1;
             self.sync.differed = true;

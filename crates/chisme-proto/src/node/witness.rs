@@ -99,6 +99,13 @@ impl Witnesses {
         }
         let Some(id) = doubt.about else { return };
         doubt.accused = accused;
+        // A suspicion that began with an earlier probe, or with what somebody said, goes on by what is
+        // known of it: another failed probe does not make it longer.
+        let goes_on = |known: &&mut Doubt| known.about == Some(id) && known.suspicion.is_some();
+        if let Some(known) = self.doubts.get_mut(&id.index).filter(goes_on) {
+            known.accused |= accused;
+            return;
+        }
         if self.doubts.len() < MAX_DOUBTS || self.doubts.contains_key(&id.index) {
             self.doubts.insert(id.index, doubt);
         }
@@ -370,6 +377,20 @@ mod tests {
         };
         assert_eq!(lasts(true), detector.suspicion_timeout * detector.suspicion_stretch);
         assert_eq!(lasts(false), detector.suspicion_timeout);
+    }
+
+    #[test]
+    fn a_second_failed_probe_does_not_take_back_what_others_said() {
+        let detector = Detector::default();
+        let mut witnesses = Witnesses::new(&detector);
+        witnesses.accused(&member(1), 3, Instant::from_nanos(7));
+        witnesses.probe_started(member(1), 9);
+        for relay in 2..=4 {
+            witnesses.relay_asked(member(relay));
+        }
+        witnesses.probe_failed(false);
+        let lasts = witnesses.suspicion_lasts(&member(1), &detector, |_| true);
+        assert_eq!(lasts, detector.suspicion_timeout);
     }
 
     #[test]

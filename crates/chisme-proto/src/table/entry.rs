@@ -181,7 +181,7 @@ impl Entry {
         self.marks.shown().is_some_and(MemberState::is_up)
     }
 
-    pub(super) const fn since(&self) -> Instant {
+    pub(crate) const fn since(&self) -> Instant {
         self.since
     }
 

@@ -13,6 +13,10 @@ const DOWN: u8 = 2;
 
 /// The madman tells n0 that n4 is in `state`, in its first life and incarnation.
 fn accuse(cluster: &mut Cluster, madman: &mut Madman, state: u8) {
+    accuse_in(cluster, madman, 0, state);
+}
+
+fn accuse_in(cluster: &mut Cluster, madman: &mut Madman, incarnation: u8, state: u8) {
     let receiver = cluster.session("n0").to_u64().to_be_bytes();
     let mut packet = vec![0, 0, TELL, 0, 1];
     packet.extend_from_slice(&[6]);
@@ -20,7 +24,7 @@ fn accuse(cluster: &mut Cluster, madman: &mut Madman, state: u8) {
     // 10.0.0.5, port 4747, and no IPv6 address.
     packet.extend_from_slice(&[1, 10, 0, 0, 5, 251, 139, 18, 0]);
     packet.extend_from_slice(&cluster.session("n4").to_u64().to_be_bytes());
-    packet.extend_from_slice(&[0, 0, state]);
+    packet.extend_from_slice(&[0, incarnation, state]);
     let body = [madman.sender.clone(), section(SWIM_SECTION, &packet)].concat();
     let forged = madman.seal(SWIM, &receiver, &body);
     cluster.inject(madman.from, "n0", &forged);
@@ -46,6 +50,28 @@ fn a_death_without_a_suspicion_before_it_is_looked_into() {
         accuse(&mut cluster, &mut madman, DOWN);
         cluster.run_for(millis(0));
         assert_eq!(cluster.count_kind("down", since), 0, "n4 has refuted that incarnation");
+    }
+}
+
+#[test]
+fn whom_one_member_alone_holds_down_is_asked_as_soon_as_views_are_compared() {
+    for seed in seeds(10) {
+        let mut cluster = Cluster::new(seed);
+        cluster.record_datagrams();
+        (0..64).for_each(|n| cluster.start(&format!("n{n}")));
+        cluster.start("mad");
+        cluster.expect_complete_within(secs(10));
+        cluster.run_for(secs(10));
+        let address = cluster.address("mad");
+        let own = cluster.recorded().iter().rev().find(|sent| sent.from == address);
+        let mut madman = Madman::after(own.expect("it has said something"), seed);
+        accuse_in(&mut cluster, &mut madman, 9, SUSPECT);
+        cluster.run_for(millis(3));
+        accuse_in(&mut cluster, &mut madman, 9, DOWN);
+        cluster.run_for(millis(3));
+        assert_eq!(state_of_n4(&cluster), MemberState::Down, "it could not refute that in between");
+        // By chance n0 asks it, or hears of it, once in 21 s.
+        cluster.expect_complete_within(secs(6));
     }
 }
 
