@@ -11,16 +11,19 @@ use crate::Detector;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Preset {
-    /// One data centre, round trips up to some tens of milliseconds. A process may be frozen for 3 s
-    /// (a garbage collection, a virtual machine that moves) and is not called Down.
+    /// One data centre, round trips up to some tens of milliseconds. A process may be frozen for 3.5 s
+    /// (a garbage collection, a virtual machine that moves) and is not called Down; one that is frozen for
+    /// 4 s may be.
     #[default]
     Lan,
-    /// The same network for those who would rather know soon: a process that is frozen for longer
-    /// than 1.2 s may be called Down, and the load at rest is higher.
+    /// The same network for those who would rather know soon: a process may be frozen for 1.5 s, one that
+    /// is frozen for 2 s may be called Down, and the load at rest is higher.
     Fast,
-    /// Between continents: round trips up to 300 ms and more.
+    /// Between continents: round trips up to 300 ms and more. A process may be frozen for 4 s; one that is
+    /// frozen for 5 s may be called Down.
     Wan,
-    /// Processes of one host, over loopback: nothing is lost on the way.
+    /// Processes of one host, over loopback: nothing is lost on the way. A process may be frozen for
+    /// 1.5 s; one that is frozen for 2 s may be called Down.
     Local,
 }
 
@@ -94,9 +97,9 @@ impl Detector {
     /// See [`Preset::Wan`].
     pub fn wan() -> Self {
         Self {
-            probe_period: ms(3_000),
-            probe_timeout: ms(1_500),
-            suspicion_timeout: ms(3_000),
+            probe_period: ms(1_500),
+            probe_timeout: ms(750),
+            suspicion_timeout: ms(2_500),
             reprobe_period: ms(400),
             gossip_period: ms(400),
             ..Self::lan()
