@@ -302,7 +302,8 @@ impl Node {
     /// Our probe of `id` went unanswered: foca has marked it Suspect, and so do we.
     pub(super) fn probe_failed(&mut self, id: &Id, now: Instant) {
         self.counters.probes_failed += 1;
-        if self.table.exactly(id).is_none() {
+        if self.table.exactly(id).and_then(Entry::held).is_none() {
+            // Forgotten while it was being probed.
             return;
         }
         let incarnation = self.table.probed_incarnation(id.index);
