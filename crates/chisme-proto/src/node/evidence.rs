@@ -121,10 +121,9 @@ impl Node {
     pub(super) fn probe_answered(&mut self, by: &Id, directly: bool, now: Instant) {
         self.witnesses.probe_answered(by);
         if let Some(suspect) = self.evidence.reprobed.get_mut(&by.index).filter(|one| one.id == *by)
+            && suspect.answered.replace(now).is_none()
         {
-            if suspect.answered.replace(now).is_none() {
-                self.evidence.lateness.measured(now.saturating_since(suspect.probed));
-            }
+            self.evidence.lateness.measured(now.saturating_since(suspect.probed));
         }
         if let Some(asked) = self.evidence.unanswered.take_if(|asked| asked.to == *by)
             && directly
