@@ -1,9 +1,12 @@
 //! Members that hear nobody and go on accusing others: nobody else pays for it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chisme_proto::Instant;
-use chisme_sim::{Cluster, secs, seeds};
+use chisme_sim::outcome::Verdict;
+use chisme_sim::scenario::Scenario;
+use chisme_sim::{Cluster, Keep, run, secs, seeds};
 
 fn formed(nodes: usize, seed: u64) -> Cluster {
     let mut cluster = Cluster::of(nodes, seed);
@@ -94,5 +97,43 @@ fn a_death_that_was_missed_is_learnt_from_whoever_compares() {
         cluster.heal();
         cluster
             .expect_within(secs(5), "n0 knows too", |c| c.when("n0", "down n5", since).is_some());
+    }
+}
+
+// A reader that stalled finds a refutation that the dead one sent to nobody else, and is behind all others by
+// it: what they say of an older incarnation is no news. By chance it would ask 127 others first.
+#[test]
+fn a_death_is_learnt_also_by_who_alone_has_read_its_last_refutation() {
+    let text = r#"
+        why = "Whether what only one has read hides a death from it."
+        expected = "All know of it."
+        source = "found by lifeguard-detection"
+        liveness = "20s"
+
+        [nodes]
+        count = 128
+        seeds = "node[127]"
+
+        [[fault]]
+        at = "15s"
+        for = "8192ms"
+        stall = "node[0]"
+
+        [[fault]]
+        at = "18s"
+        crash = "node[100]"
+
+        [[fault]]
+        at = "24s"
+        for = "8192ms"
+        stall = "node[0..8]"
+
+        [expect]
+        false_downs = 0
+        "#;
+    let scenario = Scenario::parse("missed", text).unwrap_or_else(|error| panic!("{error}"));
+    for seed in 1..=4 {
+        let outcome = run(&scenario, &BTreeMap::new(), seed, &Keep::default());
+        assert_eq!(outcome.verdict, Verdict::Passed, "seed {seed}: {:?}", outcome.expectations);
     }
 }

@@ -94,6 +94,12 @@ impl Evidence {
         self.round_trips.timeout()
     }
 
+    /// Nobody is asked.
+    #[cfg(test)]
+    pub(super) fn is_settled(&self) -> bool {
+        self.reprobed.is_empty()
+    }
+
     /// The suspicions of an earlier run of foca are not this one's.
     pub(super) fn forget(&mut self) {
         self.unanswered = None;

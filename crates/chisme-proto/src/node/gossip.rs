@@ -57,7 +57,7 @@ impl Node {
         }
     }
 
-    /// Who is up has changed in our view: that is told soon.
+    /// Who is up has changed in our view, or is about to: that is told soon.
     pub(super) fn gossip_news(&mut self, now: Instant) {
         self.gossip.news_until = now + self.config.detector.gossip_period * NEWS_PERIODS;
     }

@@ -143,14 +143,25 @@ impl Node {
         }
     }
 
-    /// A Down of a member that we do not even suspect: its suspicion did not reach us, or was refuted
-    /// before it did. We take it for a suspicion, and look into it ourselves.
+    /// A Down of a member that we do not even suspect, or suspect in a later incarnation only: its
+    /// suspicion did not reach us, or was refuted. We take it for a suspicion, and look into it ourselves.
     fn unheralded(&self, hash: NameHash, age: (Session, Life), held: Held) -> Option<(Id, Held)> {
         let entry = self.table.find(hash).filter(|entry| entry.id().age() == age)?;
-        let known = entry.held().filter(|known| known.state == State::Alive)?;
+        let known = entry.held().filter(|known| known.state != State::Down)?;
+        let is_refuted = known.state == State::Alive || held.incarnation < known.incarnation;
         let is_accusation = held.state == State::Down && held.incarnation != LEFT;
         let suspicion = Held { incarnation: known.incarnation, state: State::Suspect };
-        is_accusation.then(|| (entry.id(), suspicion))
+        (is_accusation && is_refuted).then(|| (entry.id(), suspicion))
+    }
+
+    /// Whom somebody holds Down, and who has refuted before us what that came of, may be Down all the same:
+    /// it is suspected in the incarnation that we hold.
+    pub(super) fn suspect_contested(&mut self, id: &Id, by: &Peer, now: Instant) {
+        let Some(held) = self.table.exactly(id).and_then(Entry::held) else { return };
+        let suspicion = Held { incarnation: held.incarnation, state: State::Suspect };
+        if held.state == State::Alive && !self.is_idle_accusation(suspicion, by, now) {
+            self.apply(*id, suspicion, None, false, now);
+        }
     }
 
     /// Whom we suspect may be the one who hears nobody, and what waited while we heard nobody is old:

@@ -16,6 +16,8 @@ mod farewell;
 mod gossip;
 mod healing;
 mod inbound;
+#[cfg(test)]
+mod interleavings;
 mod membership;
 mod outbound;
 mod record_exchange;
@@ -465,6 +467,7 @@ impl Node {
         self.effects = Effects::default();
         self.gossip.forget_timer();
         self.evidence.forget();
+        self.schedule.forget_reprobes();
         self.witnesses.forget();
         self.refusals.forget();
         let id = self.own_id();

@@ -101,6 +101,11 @@ impl Schedule {
         Some(late)
     }
 
+    #[cfg(test)]
+    pub(super) fn timers(&self) -> impl Iterator<Item = &Timer> {
+        self.queue.values()
+    }
+
     pub(super) fn has_healing(&self) -> bool {
         self.queue.values().any(|timer| matches!(timer, Timer::Heal))
     }
@@ -123,6 +128,11 @@ impl Schedule {
     /// Drops the ends of suspicions: what they were about is not held any more.
     pub(super) fn forget_conclusions(&mut self) {
         self.queue.retain(|_, timer| !matches!(timer, Timer::Conclude { .. }));
+    }
+
+    /// Drops the questions to suspects: nobody is asked any more.
+    pub(super) fn forget_reprobes(&mut self) {
+        self.queue.retain(|_, timer| !matches!(timer, Timer::Reprobe(_)));
     }
 
     /// Drops foca's timers of runs before `generation`.

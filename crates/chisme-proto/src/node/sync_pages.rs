@@ -165,6 +165,7 @@ impl Node {
                 }
                 State::Suspect => {
                     if let Some(id) = entry.map(Entry::id) {
+                        self.suspect_contested(&id, by, now);
                         self.take_accusation(&id, now);
                     }
                 }

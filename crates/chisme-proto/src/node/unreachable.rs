@@ -250,6 +250,8 @@ impl Node {
         if told == now
             && let Some(Held { incarnation, state: State::Alive }) = held
         {
+            // The Down is on its heels, and is not believed before it.
+            self.gossip_news(now);
             self.apply(id, Held { incarnation, state: State::Suspect }, None, true, now);
         }
         if now < told + gossip_period {

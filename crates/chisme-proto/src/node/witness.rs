@@ -90,6 +90,18 @@ impl Witnesses {
         }
     }
 
+    /// Nothing is remembered of any suspicion.
+    #[cfg(test)]
+    pub(super) fn is_settled(&self) -> bool {
+        self.doubts.is_empty() && self.overheard.is_empty() && self.errands.is_empty()
+    }
+
+    /// The number of the present probe.
+    #[cfg(test)]
+    pub(super) const fn number(&self) -> ProbeNumber {
+        self.probe.number
+    }
+
     /// The present probe failed. If a relay did not even say no, the fault may be ours. `accused` is
     /// whether somebody else had accused the member before.
     pub(super) fn probe_failed(&mut self, accused: bool) {
