@@ -273,3 +273,85 @@ fn two_that_were_cut_off_briefly_harm_nobody_when_they_come_back() {
         }
     }
 }
+
+#[test]
+fn a_partition_that_comes_back_while_it_heals_leaves_nothing_behind() {
+    for seed in seeds(20) {
+        let mut cluster = formed(16, seed);
+        let a = labels(0..8);
+        cluster.partition(&borrowed(&a));
+        cluster.run_for(secs(40));
+        for moment in [200, 500, 1_100] {
+            cluster.heal();
+            cluster.run_for(millis(moment));
+            cluster.partition(&borrowed(&a));
+            cluster.run_for(secs(15));
+        }
+        cluster.heal();
+        cluster.expect_complete_within(secs(10));
+        cluster.run_for(secs(60));
+        cluster.assert_complete();
+    }
+}
+
+#[test]
+fn a_half_that_is_not_heard_comes_back() {
+    for seed in seeds(20) {
+        let mut cluster = formed(16, seed);
+        let (a, b) = (labels(0..8), labels(8..16));
+        cluster.partition_oneway(&borrowed(&a), &borrowed(&b));
+        cluster.run_for(secs(60));
+        cluster.heal();
+        cluster.expect_complete_within(secs(10));
+        cluster.run_for(secs(60));
+        cluster.assert_complete();
+    }
+}
+
+#[test]
+fn who_restarts_and_who_leaves_on_either_side_is_known_when_it_heals() {
+    for seed in seeds(20) {
+        let mut cluster = formed(16, seed);
+        cluster.partition(&borrowed(&labels(0..8)));
+        cluster.run_for(secs(30));
+        let before = (cluster.session("n2"), cluster.session("n9"));
+        cluster.restart("n2");
+        cluster.restart("n9");
+        cluster.leave("n3");
+        cluster.leave("n10");
+        cluster.run_for(secs(20));
+        let since = cluster.now();
+        cluster.heal();
+        cluster.expect_complete_within(secs(10));
+        cluster.run_for(secs(60));
+        cluster.assert_complete();
+        assert!(cluster.session("n2") > before.0 && cluster.session("n9") > before.1);
+        for label in cluster.running() {
+            for left in ["n3", "n10"] {
+                assert!(
+                    cluster.when(&label, &format!("up {left}"), since).is_none(),
+                    "{label}: {left}"
+                );
+            }
+        }
+    }
+}
+
+// The first side is gone for longer than anybody remembers: more have left than there are tombstones.
+#[test]
+fn a_side_that_is_forgotten_is_found_by_its_seeds() {
+    for seed in seeds(3) {
+        let mut cluster = formed(12, seed);
+        cluster.partition(&borrowed(&labels(0..6)));
+        cluster.run_for(secs(30));
+        for n in 0..300 {
+            let label = format!("passing{n}");
+            cluster.start(&label);
+            cluster.run_for(secs(2));
+            cluster.leave(&label);
+            cluster.run_for(secs(3));
+        }
+        cluster.heal();
+        cluster.expect_complete_within(secs(90));
+    }
+}

@@ -1,5 +1,6 @@
 //! Whatever is suspected, confirmed, refuted, asked again and restarted, in whatever order: no refutation
-//! that arrived is lost, no timer is left behind, no rate is exceeded.
+//! that arrived is lost, no timer is left behind, no rate is exceeded. And rules of the detector that only
+//! the datagrams show.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -9,7 +10,7 @@ use foca::{Member, State};
 use proptest::prelude::*;
 
 use super::*;
-use crate::swim::{Packet, encode_nack, encode_updates};
+use crate::swim::{Message, Packet, encode_nack, encode_updates};
 use crate::table::Entry;
 use crate::wire::{Body, Kind, parse};
 use crate::{ClusterName, Cookie, StretchedCookie};
@@ -88,6 +89,8 @@ struct World {
     flying: VecDeque<Flight>,
     /// The highest incarnation of a peer's life of which each has read from it.
     read: Vec<BTreeMap<(Session, Life), Incarnation>>,
+    /// All that was sent: from, to, and what SWIM says in it.
+    log: Option<Vec<(usize, usize, Packet)>>,
     /// When each sent anything, within the last second; and how many questions it had sent to suspects.
     sent: Vec<VecDeque<(Instant, u64)>>,
 }
@@ -96,8 +99,8 @@ fn address(n: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 1], 4700 + u16::try_from(n).expect("few")))
 }
 
-/// Who says in a datagram of SWIM's that it lives, and in which incarnation.
-fn says_that_it_lives(keys: &KeyRing, datagram: &[u8]) -> Option<((Session, Life), Incarnation)> {
+/// What a datagram says of SWIM's, and who says it.
+fn of_swim(keys: &KeyRing, datagram: &[u8]) -> Option<((Session, Life), Packet)> {
     let (header, body) = envelope::open(keys, datagram).expect("it was sealed with this key");
     if header.kind != Kind::Swim as u8 {
         return None;
@@ -105,7 +108,7 @@ fn says_that_it_lives(keys: &KeyRing, datagram: &[u8]) -> Option<((Session, Life
     let parsed = parse(Kind::Swim, body).expect("well formed");
     let Body::Swim(packet) = parsed.body else { return None };
     let packet = Packet::parse(packet).expect("well formed");
-    Some(((header.sender, parsed.sender.life), packet.src_incarnation))
+    Some(((header.sender, parsed.sender.life), packet))
 }
 
 impl World {
@@ -121,6 +124,7 @@ impl World {
             starts: 0,
             flying: VecDeque::new(),
             read: vec![BTreeMap::new(); NODES],
+            log: None,
             sent: vec![VecDeque::new(); NODES],
         };
         for n in 0..NODES {
@@ -224,7 +228,8 @@ impl World {
             }
             let Output::Transmit { to, bytes } = output else { continue };
             let node = &self.nodes[n];
-            let alive = says_that_it_lives(&node.keys, &bytes);
+            let swim = of_swim(&node.keys, &bytes);
+            let alive = swim.as_ref().map(|(age, packet)| (*age, packet.src_incarnation));
             let asked = node.status().counters.reprobes_sent;
             let last = &mut self.sent[n];
             last.push_back((self.now, asked));
@@ -240,6 +245,9 @@ impl World {
                 "n{n} asked suspects {questions} times in a second"
             );
             let to = usize::from(to.port() - 4700);
+            if let (Some(log), Some((_, packet))) = (&mut self.log, swim) {
+                log.push((n, to, packet));
+            }
             if !self.cut[n][to] {
                 let arrives = self.now + LATENCY;
                 self.flying.push_back(Flight { arrives, from: n, to, bytes, alive });
@@ -333,6 +341,53 @@ impl World {
             assert!(node.witnesses.is_settled(), "{}: {:?}", node.name, node.witnesses);
         }
     }
+}
+
+#[test]
+fn whoever_sends_to_a_suspect_tells_it_so_first() {
+    let mut world = World::new();
+    world.frozen[3] = world.now + Duration::from_secs(10);
+    world.take(&Step::Accuse { by: 1, to: 0, whom: 3 });
+    world.log = Some(Vec::new());
+    world.run_for(Duration::from_secs(2));
+    let log = world.log.take().expect("it was set");
+    let first = log.iter().find(|(from, to, _)| (*from, *to) == (0, 3)).expect("it said something");
+    let told: Vec<_> = first.2.updates.iter().map(|update| (update.hash(), update.state)).collect();
+    assert_eq!(told, [(world.nodes[3].hash, 1)], "{:?}", first.2);
+}
+
+#[test]
+fn relays_that_have_not_said_no_are_asked_again_and_others_are_not() {
+    let mut world = World::new();
+    world.frozen[4] = world.now + Duration::from_secs(60);
+    world.cut[1][0] = true;
+    world.log = Some(Vec::new());
+    let suspect = world.nodes[0].table.find(world.nodes[4].hash).map(Entry::id).expect("it is up");
+    while !world.nodes[0].is_reprobed(&suspect) {
+        world.run_for(Duration::from_millis(10));
+    }
+    world.run_for(Duration::from_millis(900));
+    let log = world.log.take().expect("it was set");
+    let asked = |relay: usize| {
+        let is_question = |message: &Message| matches!(message, Message::PingReq(about, _) if about.session == suspect.session);
+        log.iter()
+            .filter(|(from, to, packet)| (*from, *to) == (0, relay) && is_question(&packet.message))
+            .count()
+    };
+    assert!(asked(1) >= 4, "{}", asked(1));
+    assert_eq!((asked(2), asked(3)), (1, 1));
+}
+
+#[test]
+fn who_hears_nobody_calls_nobody_down() {
+    let mut world = World::new();
+    (1..NODES).for_each(|n| world.cut[n][0] = true);
+    world.run_for(Duration::from_secs(7));
+    assert_eq!(world.nodes[0].table.up(), NODES - 1);
+    assert!(world.nodes[0].counters.conclusions_postponed > 0);
+    // What it cannot hear for so long is lost to it.
+    world.run_for(Duration::from_secs(20));
+    assert_eq!(world.nodes[0].table.up(), 0);
 }
 
 proptest! {

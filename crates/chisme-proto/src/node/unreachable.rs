@@ -245,16 +245,18 @@ impl Node {
             return false;
         }
         let id = inquiry.id;
-        let told = *inquiry.told.get_or_insert(now);
         let held = self.table.exactly(&id).and_then(Entry::held);
-        if told == now
-            && let Some(Held { incarnation, state: State::Alive }) = held
+        if let Some(Held { incarnation, state: State::Alive }) = held
+            && inquiry.told.is_none()
         {
+            inquiry.told = Some(now);
             // The Down is on its heels, and is not believed before it.
             self.gossip_news(now);
             self.apply(id, Held { incarnation, state: State::Suspect }, None, true, now);
+            return false;
         }
-        if now < told + gossip_period {
+        // Whoever was suspected before is known to be by others.
+        if inquiry.told.is_some_and(|told| now < told + gossip_period) {
             return false;
         }
         self.refusals.inquiries.remove(&session);
