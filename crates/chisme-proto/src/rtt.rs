@@ -1,9 +1,9 @@
 //! How long an answer takes, from what was measured (RFC 6298, in integers).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Session;
+use crate::swim::Id;
 
 /// No retransmission comes sooner than this: schedulers are not more exact.
 const SHORTEST: Duration = Duration::from_millis(30);
@@ -62,62 +62,70 @@ impl Lateness {
     }
 }
 
-/// The most members whose round trips are remembered; of those that were measured longest ago the
-/// first is forgotten.
-pub(crate) const MAX_REMEMBERED: usize = 1_024;
-
-/// The round trip to each of the members that were measured last, smoothed as [`RoundTrips`] are.
+/// The round trip to each member that was measured, smoothed as [`RoundTrips`] are: 8 bytes for each
+/// place of the member table, found without a search.
 #[derive(Debug, Default)]
 pub(crate) struct PerMember {
-    /// Nanoseconds, and the number of the last measurement.
-    known: BTreeMap<Session, (u64, u64)>,
-    measurements: u64,
+    /// By place: whose it is, as the last 32 bits of its session, and microseconds; 0 is nobody.
+    known: Vec<(u32, u32)>,
 }
 
 impl PerMember {
-    pub(crate) fn measured(&mut self, member: Session, round_trip: Duration) {
-        self.measurements += 1;
-        let sample = u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX / 8);
-        let full = self.known.len() >= MAX_REMEMBERED && !self.known.contains_key(&member);
-        let oldest = self.known.iter().min_by_key(|(_, (_, number))| *number);
-        if let Some((&oldest, _)) = oldest.filter(|_| full) {
-            self.known.remove(&oldest);
+    pub(crate) fn measured(&mut self, member: &Id, round_trip: Duration) {
+        let sample = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX).max(1);
+        let place = member.index.place();
+        if self.known.len() <= place {
+            self.known.resize(place + 1, (0, 0));
         }
-        let (smoothed, number) = self.known.entry(member).or_insert((sample, 0));
-        *smoothed = *smoothed - *smoothed / 8 + sample / 8;
-        *number = self.measurements;
+        let (whose, smoothed) = &mut self.known[place];
+        if (*whose, *smoothed > 0) == (tail(member.session), true) {
+            // No part of it is lost while it is short.
+            let sum = u64::from(*smoothed) * 7 + u64::from(sample) + 4;
+            *smoothed = u32::try_from(sum / 8).unwrap_or(u32::MAX);
+        } else {
+            (*whose, *smoothed) = (tail(member.session), sample);
+        }
     }
 
-    pub(crate) fn of(&self, member: Session) -> Option<Duration> {
-        self.known.get(&member).map(|(nanos, _)| Duration::from_nanos(*nanos))
+    pub(crate) fn of(&self, member: &Id) -> Option<Duration> {
+        let (whose, micros) = *self.known.get(member.index.place())?;
+        let is_known = micros > 0 && whose == tail(member.session);
+        is_known.then(|| Duration::from_micros(micros.into()))
     }
+}
+
+/// The part of a session that differs between any two runs of one name.
+const fn tail(session: Session) -> u32 {
+    session.to_u64() as u32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Life;
+    use crate::swim::Index;
 
     const fn ms(n: u64) -> Duration {
         Duration::from_millis(n)
     }
 
     #[test]
-    fn members_are_told_apart_and_the_one_measured_longest_ago_makes_room() {
+    fn members_are_told_apart_and_so_are_the_runs_of_one() {
         let mut members = PerMember::default();
-        let session = |n: usize| Session::from_u64(n as u64);
-        for n in 0..MAX_REMEMBERED {
-            members.measured(session(n), ms(10 + n as u64));
+        let id =
+            |place, session| Id::new((Session::from_u64(session), Life(0)), Index::first(place));
+        for place in 1..2_000 {
+            members.measured(&id(place, 7), ms(10 + u64::from(place)));
         }
-        members.measured(session(0), ms(10));
-        members.measured(session(MAX_REMEMBERED), ms(7));
-        assert_eq!(members.known.len(), MAX_REMEMBERED);
-        assert_eq!(members.of(session(1)), None);
-        assert_eq!(members.of(session(0)), Some(ms(10)));
-        assert_eq!(members.of(session(2)), Some(ms(12)));
+        assert_eq!(members.of(&id(1_999, 7)), Some(ms(2_009)));
+        assert_eq!(members.of(&id(2_000, 7)), None, "never measured");
+        assert_eq!(members.of(&id(2, 8)), None, "another process by now");
         for _ in 0..100 {
-            members.measured(session(2), ms(40));
+            members.measured(&id(2, 7), ms(40));
         }
-        assert!(members.of(session(2)).is_some_and(|rtt| ms(39) < rtt && rtt <= ms(40)));
+        assert!(members.of(&id(2, 7)).is_some_and(|rtt| ms(39) < rtt && rtt <= ms(40)));
+        members.measured(&id(2, 8), ms(3));
+        assert_eq!((members.of(&id(2, 8)), members.of(&id(2, 7))), (Some(ms(3)), None));
     }
 
     #[test]

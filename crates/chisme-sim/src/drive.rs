@@ -188,11 +188,18 @@ impl Cluster {
         let host = &mut self.hosts[index];
         let Some(process) = &mut host.process else { return };
         // An entry that was replaced by another, or a process that was replaced, is not due.
-        if process.frozen > 0 || process.wake != Some(now) {
+        if process.wake != Some(now) {
             return;
         }
         process.wake = None;
+        if process.frozen > 0 {
+            return;
+        }
         let due = process.node.poll_timeout().map(|at| host.clock.when(at));
+        if due.is_none_or(|due| due > now) {
+            // What it was to be reminded of is not wanted any more.
+            return self.set_alarm(index);
+        }
         if process.busy_until > now && due.is_some_and(|due| now < due + READING_FIRST) {
             let at = process.busy_until;
             process.wake = Some(at);
@@ -235,17 +242,16 @@ impl Cluster {
         self.check_bounds(index);
     }
 
-    /// Sees to it that the next timer of a process is in the queue.
+    /// Sees to it that the queue comes back to a process no later than its next timer. An entry that has
+    /// become too early stays: it is cheaper to look once too often.
     pub(crate) fn set_alarm(&mut self, index: usize) {
         let host = &mut self.hosts[index];
         let Some(process) = &mut host.process else { return };
         let due = panics::node(|| process.node.poll_timeout());
-        let wake = due.map(|at| host.clock.when(at).max(self.now));
-        if process.wake != wake {
-            process.wake = wake;
-            if let Some(at) = wake {
-                self.schedule(at, Happening::Wake(index));
-            }
+        let Some(at) = due.map(|at| host.clock.when(at).max(self.now)) else { return };
+        if process.wake.is_none_or(|wake| at < wake) {
+            process.wake = Some(at);
+            self.schedule(at, Happening::Wake(index));
         }
     }
 

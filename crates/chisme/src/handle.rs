@@ -248,8 +248,7 @@ impl Cluster {
 
     /// The round trips to the members that are up, as far as they are known: from their answers to this
     /// node's own probes and pings, smoothed (RFC 6298, alpha 1/8). A member is missing until it was
-    /// probed once, which takes about as many probe periods as there are members; the last 1,024 that
-    /// were measured are remembered. What [`ping`](Self::ping) gives is one measurement of now.
+    /// probed once, which takes about as many probe periods as there are members. What [`ping`](Self::ping) gives is one measurement of now.
     ///
     /// # Errors
     /// [`Stopped`] if the node has.

@@ -131,9 +131,9 @@ impl Node {
         {
             self.evidence.lateness.measured(now.saturating_since(suspect.probed));
         }
-        if let Some(asked) = self.evidence.unanswered.take_if(|asked| asked.to == *by)
-            && directly
-        {
+        let Some(asked) = self.evidence.unanswered.take_if(|asked| asked.to == *by) else { return };
+        self.schedule.forget_retransmission();
+        if directly {
             let round_trip = now.saturating_since(asked.sent);
             self.evidence.lateness.measured(round_trip);
             if asked.copies > 0 {
@@ -141,7 +141,7 @@ impl Node {
                 return;
             }
             self.evidence.round_trips.measured(round_trip);
-            self.evidence.per_member.measured(by.session, round_trip);
+            self.evidence.per_member.measured(by, round_trip);
         }
     }
 

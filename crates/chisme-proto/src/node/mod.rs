@@ -326,18 +326,18 @@ impl Node {
     }
 
     /// The round trip to a member that is up: from its answers to this node's own probes and pings,
-    /// smoothed (RFC 6298, alpha 1/8). None for whoever was not measured yet, or not among the last
-    /// 1,024 that were, and while probes are not retransmitted.
+    /// smoothed (RFC 6298, alpha 1/8), in microseconds. None for whoever was not measured yet, and
+    /// while probes are not retransmitted.
     pub fn rtt(&self, name: &NodeName) -> Option<std::time::Duration> {
         let entry = self.table.find(NameHash::of(name)).filter(|entry| entry.is_up())?;
-        self.evidence.per_member.of(entry.id().session)
+        self.evidence.per_member.of(&entry.id())
     }
 
     /// All members that are up and whose round trip is known, with it: see [`rtt`](Self::rtt).
     pub fn round_trips(&self) -> BTreeMap<NodeName, std::time::Duration> {
         let up = self.table.iter().filter(|entry| entry.is_up());
         let known = up.filter_map(|entry| {
-            let rtt = self.evidence.per_member.of(entry.id().session)?;
+            let rtt = self.evidence.per_member.of(&entry.id())?;
             Some((entry.name().clone(), rtt))
         });
         known.collect()

@@ -130,6 +130,11 @@ impl Schedule {
         self.queue.retain(|_, timer| !matches!(timer, Timer::Conclude { .. }));
     }
 
+    /// The present probe is answered: an agent at rest does not wake up for it again.
+    pub(super) fn forget_retransmission(&mut self) {
+        self.queue.retain(|_, timer| !matches!(timer, Timer::Retransmit));
+    }
+
     /// Drops the questions to suspects: nobody is asked any more.
     pub(super) fn forget_reprobes(&mut self) {
         self.queue.retain(|_, timer| !matches!(timer, Timer::Reprobe(_)));
