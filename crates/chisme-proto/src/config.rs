@@ -173,6 +173,12 @@ pub struct Detector {
     /// there, until the member is Down; any answer, also by way of another member, begins anew. Only a
     /// driver that hears of that can use it. Default 3; zero is never.
     pub refusals: u8,
+    /// Whether a relay that cannot reach whom it was asked about says so, at 80 % of the time that is left
+    /// of the probe (Lifeguard, §IV-A). Default yes.
+    pub nacks: bool,
+    /// Whether whoever hears of a suspicion has a timer of its own for it, and asks the suspect when nothing
+    /// has come of it: should the accuser die, detection does not begin anew. Default yes.
+    pub overhear: bool,
     /// Whether whoever sends to a member that it suspects tells it so first (Lifeguard, §IV-C).
     /// Default yes.
     pub buddy: bool,
@@ -204,6 +210,8 @@ impl Default for Detector {
             reprobe_period: Duration::from_millis(125),
             probe_retransmissions: 8,
             refusals: 3,
+            nacks: true,
+            overhear: true,
             buddy: true,
             gossip_period: Duration::from_millis(200),
         }

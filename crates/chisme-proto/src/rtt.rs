@@ -68,12 +68,15 @@ impl Lateness {
 pub(crate) struct PerMember {
     /// By place: whose it is, as the last 32 bits of its session, and microseconds; 0 is nobody.
     known: Vec<(u32, u32)>,
+    /// Who was measured last, until somebody asks.
+    last: Option<Id>,
 }
 
 impl PerMember {
     pub(crate) fn measured(&mut self, member: &Id, round_trip: Duration) {
         let sample = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX).max(1);
         let place = member.index.place();
+        self.last = Some(*member);
         if self.known.len() <= place {
             self.known.resize(place + 1, (0, 0));
         }
@@ -85,6 +88,12 @@ impl PerMember {
         } else {
             (*whose, *smoothed) = (tail(member.session), sample);
         }
+    }
+
+    /// Whoever was measured since this was asked last.
+    pub(crate) fn take_last(&mut self) -> Option<(Session, Duration)> {
+        let member = self.last.take()?;
+        Some((member.session, self.of(&member)?))
     }
 
     pub(crate) fn of(&self, member: &Id) -> Option<Duration> {

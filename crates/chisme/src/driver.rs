@@ -50,9 +50,6 @@ pub(crate) enum Request {
     Status {
         answer: oneshot::Sender<DriverStatus>,
     },
-    RoundTrips {
-        answer: oneshot::Sender<BTreeMap<NodeName, Duration>>,
-    },
     Leave,
     SetKeys(KeyRing),
     SetSeeds(Arc<Seeds>),
@@ -205,6 +202,9 @@ impl Driver {
 
     fn input(&mut self, input: Input<'_>) {
         self.node.handle_input(input, self.clock.now());
+        if let Some((member, rtt)) = self.node.take_measured() {
+            self.clock.rtts.set(member, rtt);
+        }
         self.drain_outputs();
     }
 
@@ -273,6 +273,8 @@ impl Driver {
         self.state.version += 1;
         if events.iter().any(changes_view) {
             let snapshot = self.clock.snapshot(&self.node, self.state.version);
+            let up = snapshot.members.iter().map(|member| member.session).collect();
+            self.clock.rtts.keep_only(&up);
             self.publisher.snapshots.send_replace(Arc::new(snapshot));
         }
         for event in events {
@@ -314,10 +316,6 @@ impl Driver {
             }
             Request::Block(addrs) => {
                 self.state.blocked = addrs.into_iter().take(MAX_BLOCKED).collect();
-                return;
-            }
-            Request::RoundTrips { answer } => {
-                let _ = answer.send(self.node.round_trips());
                 return;
             }
             Request::Status { answer } => {

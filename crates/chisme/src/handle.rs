@@ -1,6 +1,5 @@
 //! The handle that an embedder holds: cheap to clone; the last one dropped ends the node.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -244,18 +243,6 @@ impl Cluster {
         let (answer, rtt) = oneshot::channel();
         self.request(Request::Ping { name: name.clone(), answer }).await?;
         rtt.await.map_err(|_| Stopped)?.ok_or(PingError::NoAnswer(name))
-    }
-
-    /// The round trips to the members that are up, as far as they are known: from their answers to this
-    /// node's own probes and pings, smoothed (RFC 6298, alpha 1/8). A member is missing until it was
-    /// probed once, which takes about as many probe periods as there are members. What [`ping`](Self::ping) gives is one measurement of now.
-    ///
-    /// # Errors
-    /// [`Stopped`] if the node has.
-    pub async fn round_trips(&self) -> Result<BTreeMap<NodeName, Duration>, Stopped> {
-        let (answer, round_trips) = oneshot::channel();
-        self.request(Request::RoundTrips { answer }).await?;
-        round_trips.await.map_err(|_| Stopped)
     }
 
     /// Counters, sizes, and what the seed sources last said.

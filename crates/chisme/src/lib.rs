@@ -39,6 +39,7 @@ mod log;
 mod record;
 mod refused;
 mod registration;
+mod rtt;
 pub mod seed;
 pub mod select;
 mod services;

@@ -9,6 +9,7 @@ use chisme_proto::{
 };
 
 use crate::Event;
+use crate::rtt::RoundTrips;
 
 /// One member, as this node sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,17 @@ pub struct Member {
     pub is_local: bool,
     /// Its tags and services; nothing if it is not up.
     pub record: Arc<Record>,
+    rtts: RoundTrips,
+}
+
+impl Member {
+    /// The round trip to this member as it is known now, however old this value is: from its answers to
+    /// this node's own probes and pings, smoothed (RFC 6298, alpha 1/8), in microseconds. None for
+    /// this node itself, for whoever is gone, and until it was probed once, which takes about as many
+    /// probe periods as there are members. [`Cluster::ping`](crate::Cluster::ping) measures it once, now.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.rtts.of(self.session)
+    }
 }
 
 /// A view of the cluster at one moment. It never changes; ask for a new one.
@@ -58,15 +70,21 @@ impl Snapshot {
 }
 
 /// Translates the state machine's time, which starts with the driver, into the time of day.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clock {
     start: std::time::Instant,
     start_of_day: SystemTime,
+    /// What every member that is shown can be asked for.
+    pub(crate) rtts: RoundTrips,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { start: std::time::Instant::now(), start_of_day: SystemTime::now() }
+        Self {
+            start: std::time::Instant::now(),
+            start_of_day: SystemTime::now(),
+            rtts: RoundTrips::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -75,7 +93,7 @@ impl Clock {
     }
 
     /// The moment that tokio's timers know `at` by.
-    pub(crate) fn to_tokio(self, at: Instant) -> tokio::time::Instant {
+    pub(crate) fn to_tokio(&self, at: Instant) -> tokio::time::Instant {
         (self.start + Duration::from_nanos(at.as_nanos())).into()
     }
 
@@ -92,6 +110,7 @@ impl Clock {
             endpoints: view.endpoints,
             is_local: false,
             record: view.record,
+            rtts: self.rtts.clone(),
         }
     }
 

@@ -161,13 +161,10 @@ fn problem(status: StatusCode, error: String) -> Response {
 async fn members(State(shared): State<Shared>) -> Json<Vec<MemberRow>> {
     let cluster = &shared.agent.cluster;
     let snapshot = cluster.snapshot();
-    // A node that has stopped still shows whom it saw.
-    let rtts = cluster.round_trips().await.unwrap_or_default();
     let up = std::iter::once(&snapshot.local).chain(&snapshot.members);
-    let row = |member: &Member| MemberRow::of(member, rtts.get(&member.name).copied());
-    let mut rows: Vec<MemberRow> = up.map(row).collect();
+    let mut rows: Vec<MemberRow> = up.map(MemberRow::of).collect();
     rows.sort_by(|a, b| a.name.cmp(&b.name));
-    rows.extend(snapshot.departed.iter().map(row));
+    rows.extend(snapshot.departed.iter().map(MemberRow::of));
     Json(rows)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use chisme::proto::{ContactReport, ContactResult, Endpoints, MemberState};
 use chisme::seed::{SeedError, SeedOutcome, SeedStatus};
@@ -39,7 +39,7 @@ pub(crate) struct MemberRow {
 
 impl MemberRow {
     /// The row of `member`.
-    pub(crate) fn of(member: &Member, rtt: Option<Duration>) -> Self {
+    pub(crate) fn of(member: &Member) -> Self {
         Self {
             name: member.name.to_string(),
             state: state_word(member.state).to_owned(),
@@ -48,7 +48,7 @@ impl MemberRow {
             since: rfc3339(member.since),
             session: member.session.to_string(),
             local: member.is_local,
-            rtt_us: rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+            rtt_us: member.rtt().map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
             tags: member.record.tags.clone(),
             services: member.record.services.values().map(ServiceRow::of).collect(),
         }

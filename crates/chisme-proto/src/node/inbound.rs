@@ -241,7 +241,7 @@ impl Node {
             foca::Message::IndirectAck { target: origin, .. } => self.errand_done(origin, &src),
             foca::Message::Ack(_) => self.probe_answered(&src, true, now),
             foca::Message::ForwardedAck { origin, probe_number } => {
-                self.witnesses.reached(origin, *probe_number, &src);
+                self.confirmations.reached(origin, *probe_number, &src);
                 self.probe_answered(origin, false, now);
             }
             _ => {}

@@ -170,7 +170,7 @@ impl World {
                 Some(encode_updates(node.incarnation, to.life, &[suspected], entries))
             }),
             Step::Confirm { by, to, whom } => {
-                let number = self.nodes[to].witnesses.number();
+                let number = self.nodes[to].confirmations.number();
                 self.speak(by, to, whom, |node, to, whom| {
                     let entries = node.table.entries();
                     encode_nack(node.incarnation, to.life, &whom, number, entries)
@@ -337,8 +337,10 @@ impl World {
                     || matches!(timer, Timer::Reprobe(_) | Timer::Inquiry(_) | Timer::Heal)
             });
             assert_eq!(left.count(), 0, "{}: {:?}", node.name, node.schedule);
-            assert!(node.evidence.is_settled(), "{}: {:?}", node.name, node.evidence);
-            assert!(node.witnesses.is_settled(), "{}: {:?}", node.name, node.witnesses);
+            assert!(node.reprobed.is_empty(), "{}: {:?}", node.name, node.reprobed);
+            assert!(node.confirmations.is_settled(), "{}: {:?}", node.name, node.confirmations);
+            assert!(node.overheard.is_empty(), "{}: {:?}", node.name, node.overheard);
+            assert!(node.errands.is_empty(), "{}: {:?}", node.name, node.errands);
         }
     }
 }

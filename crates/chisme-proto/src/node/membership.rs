@@ -243,7 +243,7 @@ impl Node {
             State::Suspect if held.incarnation >= LAST_INCARNATION => self.raise_life(now),
             State::Suspect => {
                 self.counters.refutations += 1;
-                self.witnesses.health.worse();
+                self.health.worse();
                 self.incarnation = held.incarnation + 1;
                 let update = Member::new(self.own_id(), held.incarnation, State::Suspect);
                 let directory = self.table.entries_mut();
@@ -290,7 +290,7 @@ impl Node {
         if held.state == State::Suspect {
             self.heard_suspicion(id, held.incarnation, now);
         } else {
-            self.witnesses.settled(id.index);
+            self.confirmations.settled(id.index);
         }
         let is_up = self.table.at(id.index).is_some_and(Entry::is_up);
         if before.map(|(old, up)| (old.age(), up)) != Some((id.age(), is_up)) {
@@ -320,13 +320,15 @@ impl Node {
         let incarnation = self.table.probed_incarnation(id.index);
         let held = Held { incarnation, state: State::Suspect };
         let accused = self.suspected_in(id).is_some() && !self.is_reprobed(id);
-        self.witnesses.probe_failed(accused);
+        if self.confirmations.probe_failed(accused) {
+            self.health.worse();
+        }
         if self.table.apply(id, held) {
             self.show(id, now);
         }
         if self.suspected_in(id).is_none() {
             // It has refuted what we are about to say, or is Down already.
-            self.witnesses.settled(id.index);
+            self.confirmations.settled(id.index);
         }
         self.reprobe(id, now);
     }

@@ -4,14 +4,19 @@
 //! seals them, `contact` knocks at addresses, for `request` (connect, ping), `seeding` and
 //! others, `admit` lets newcomers in, `assume` takes whom its owner vouches for, `dispute` settles
 //! two holders of one name, `membership` keeps table and foca in step, `gossip` paces rumours, `shown` tells
-//! the user, `healing` mends partitions, `farewell` leaves. `records` publishes and tells on what members say of themselves, `record_exchange`
+//! the user, `healing` mends partitions, `farewell` leaves. Of the failure detector, `retransmit` sends a probe again,
+//! `relay` probes for others, `confirm` counts who could not reach a suspect either, `reprobe` asks it,
+//! `overhear` has timers for what others suspect, `buddy` tells suspects, `unreachable` hears of processes
+//! that are gone, and `conclude` ends it all. `records` publishes and tells on what members say of themselves, `record_exchange`
 //! answers for it.
 
 mod admit;
 mod assume;
+mod buddy;
+mod conclude;
+mod confirm;
 mod contact;
 mod dispute;
-mod evidence;
 mod farewell;
 mod gossip;
 mod healing;
@@ -20,17 +25,20 @@ mod inbound;
 mod interleavings;
 mod membership;
 mod outbound;
+mod overhear;
 mod record_exchange;
 mod records;
 mod rejections;
+mod relay;
+mod reprobe;
 mod request;
+mod retransmit;
 mod schedule;
 mod seeding;
 mod shown;
 mod sync;
 mod sync_pages;
 mod unreachable;
-mod witness;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -38,6 +46,7 @@ use std::net::SocketAddr;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
+use crate::detect::LocalHealth;
 use crate::envelope::{self, Sequence};
 use crate::identity::NameHash;
 use crate::limit::{SourceLimits, TokenBucket};
@@ -55,19 +64,23 @@ use crate::{
 };
 
 use admit::{Admissions, HandshakeSecret};
+use conclude::Hearing;
+use confirm::Confirmations;
 use contact::Attempt;
 use dispute::Dispute;
-use evidence::Evidence;
 use farewell::Farewell;
 use gossip::Gossip;
 use healing::{CONTESTED_BURST, CONTESTED_PER_SECOND};
+use overhear::Overheard;
 use records::Records;
 use rejections::Rejections;
+use relay::Errands;
+use reprobe::Reprobes;
 use request::{Ping, Request};
+use retransmit::Probe;
 use schedule::{Schedule, Timer};
 use sync::Sync;
 use unreachable::Refusals;
-use witness::Witnesses;
 
 /// The most outputs that wait for the driver; datagrams beyond it are dropped and counted.
 pub const MAX_OUTPUTS: usize = 16_384;
@@ -125,8 +138,13 @@ pub struct Node {
     gossip: Gossip,
     /// Whom foca probes, or probed last.
     probing: Option<Id>,
-    evidence: Evidence,
-    witnesses: Witnesses,
+    probe: Probe,
+    health: LocalHealth,
+    reprobed: Reprobes,
+    hearing: Hearing,
+    confirmations: Confirmations,
+    overheard: Overheard,
+    errands: Errands,
     refusals: Refusals,
     /// Until then, what the side that we yielded to tells us is not news to anybody.
     loading_until: Instant,
@@ -185,8 +203,6 @@ impl Node {
         let own = Run::new(identity.name.clone(), hash, age, identity.endpoints);
         let id = Id::new(age, OWN_INDEX);
         let parameters = parameters(&config, &identity.name, id, rng.random());
-        let evidence = Evidence::new(&config, now);
-        let witnesses = Witnesses::new(&config.detector);
         let mut node = Self {
             keys: config.keys.clone(),
             phase: Phase::Running,
@@ -203,8 +219,13 @@ impl Node {
             effects: Effects::default(),
             gossip: Gossip::new(now),
             probing: None,
-            evidence,
-            witnesses,
+            probe: Probe::new(&config.detector),
+            health: LocalHealth::new(config.detector.local_health),
+            reprobed: Reprobes::default(),
+            hearing: Hearing::new(now),
+            confirmations: Confirmations::default(),
+            overheard: Overheard::default(),
+            errands: Errands::default(),
             refusals: Refusals::default(),
             loading_until: now,
             winner: None,
@@ -330,17 +351,13 @@ impl Node {
     /// while probes are not retransmitted.
     pub fn rtt(&self, name: &NodeName) -> Option<std::time::Duration> {
         let entry = self.table.find(NameHash::of(name)).filter(|entry| entry.is_up())?;
-        self.evidence.per_member.of(&entry.id())
+        self.probe.per_member.of(&entry.id())
     }
 
-    /// All members that are up and whose round trip is known, with it: see [`rtt`](Self::rtt).
-    pub fn round_trips(&self) -> BTreeMap<NodeName, std::time::Duration> {
-        let up = self.table.iter().filter(|entry| entry.is_up());
-        let known = up.filter_map(|entry| {
-            let rtt = self.evidence.per_member.of(&entry.id())?;
-            Some((entry.name().clone(), rtt))
-        });
-        known.collect()
+    /// Whose round trip was measured by the last input, and what [`rtt`](Self::rtt) gives for it now.
+    /// Asked a second time it gives none.
+    pub fn take_measured(&mut self) -> Option<(Session, std::time::Duration)> {
+        self.probe.per_member.take_last()
     }
 
     /// Counters and sizes.
@@ -466,9 +483,11 @@ impl Node {
         self.incarnation = 0;
         self.effects = Effects::default();
         self.gossip.forget_timer();
-        self.evidence.forget();
+        self.probe.forget();
+        self.reprobed.forget();
         self.schedule.forget_reprobes();
-        self.witnesses.forget();
+        self.confirmations.forget();
+        self.errands.forget();
         self.refusals.forget();
         let id = self.own_id();
         let parameters = parameters(&self.config, &self.name, id, self.rng.random());

@@ -104,19 +104,11 @@ impl Node {
         }
     }
 
-    /// Whoever sends to a member that it suspects tells it so first (Lifeguard's buddy, §IV-C).
-    fn tell_suspect(&mut self, id: &Id, now: Instant) {
-        if self.config.detector.buddy && self.suspected_in(id).is_some() && !self.is_reprobed(id) {
-            let accusation = self.as_update(id);
-            self.tell(id, accusation.as_slice(), now);
-        }
-    }
-
     fn schedule_swim(&mut self, timer: SwimTimer<Id>, after: Duration, now: Instant) {
         match timer {
             SwimTimer::ChangeSuspectToDown { member_id: id, incarnation, .. } => {
                 let after = self.config.detector.suspicion_timeout;
-                self.witnesses.suspicion_began(&id, incarnation, now);
+                self.confirmations.suspicion_began(&id, incarnation, now);
                 self.schedule.add(now + after, Timer::Conclude { id, incarnation, since: now });
             }
             timer @ SwimTimer::PeriodicGossip(_) => self.gossip_again(timer, now),
@@ -124,7 +116,7 @@ impl Node {
                 // Both alike, so that they keep their order.
                 let after = match timer {
                     SwimTimer::ProbeRandomMember(_) | SwimTimer::SendIndirectProbe { .. } => {
-                        self.witnesses.health.stretched(after)
+                        self.health.stretched(after)
                     }
                     _ => after,
                 };
@@ -137,12 +129,12 @@ impl Node {
     fn take_note(&mut self, note: Note, now: Instant) {
         match note {
             Note::ProbeStarted(id, number) => {
-                self.witnesses.probe_started(id, number);
+                self.confirmations.probe_started(id, number);
                 self.counters.probes_sent += 1;
                 self.probing = Some(id);
                 self.table.probe_started(&id);
             }
-            Note::RelayAsked(relay) => self.witnesses.relay_asked(relay),
+            Note::RelayAsked(relay) => self.confirmations.relay_asked(relay),
             Note::ProbeFailed(id) => self.probe_failed(&id, now),
         }
     }

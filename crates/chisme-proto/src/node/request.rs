@@ -161,7 +161,7 @@ impl Node {
             let rtt = Some(now - ping.started);
             // A late answer to an earlier try looks short, never long: of one try only it is sure.
             if let Some(measured) = rtt.filter(|_| ping.tries == 1) {
-                self.evidence.per_member.measured(&ping.id, measured);
+                self.probe.per_member.measured(&ping.id, measured);
             }
             self.pings.remove(&request);
             return self.output(Output::Ponged { request, rtt });

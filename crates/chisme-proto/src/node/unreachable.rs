@@ -180,7 +180,7 @@ impl Node {
             return;
         }
         // A host that turns something away says so within a round trip.
-        let pause = self.evidence.answers_take().min(self.config.detector.reprobe_pause());
+        let pause = self.probe.answers_take().min(self.config.detector.reprobe_pause());
         let relays_by = self.relay_patience();
         let (wanted, gossip_period) =
             (self.config.detector.refusals, self.config.detector.gossip_period);
@@ -229,7 +229,7 @@ impl Node {
 
     /// How long a relay may take to say that it reaches whom we do not.
     fn relay_patience(&self) -> Duration {
-        let usual = self.evidence.answers_take() * RELAYED_ROUND_TRIPS;
+        let usual = self.probe.answers_take() * RELAYED_ROUND_TRIPS;
         usual.min(self.config.detector.probe_timeout)
     }
 

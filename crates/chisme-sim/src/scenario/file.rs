@@ -211,6 +211,8 @@ impl File {
                 local_health: config.local_health,
                 reprobe_period: span(config.reprobe_period),
                 probe_retransmissions: config.probe_retransmissions,
+                nacks: config.nacks,
+                overhear: config.overhear,
                 buddy: config.buddy,
                 gossip_period: span(config.gossip_period),
                 max_members: config.max_members,

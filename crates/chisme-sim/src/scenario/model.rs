@@ -124,6 +124,10 @@ pub struct Tuning {
     pub reprobe_period: Option<Duration>,
     /// See [`Detector::probe_retransmissions`](chisme_proto::Detector::probe_retransmissions).
     pub probe_retransmissions: Option<u8>,
+    /// See [`Detector::nacks`](chisme_proto::Detector::nacks).
+    pub nacks: Option<bool>,
+    /// See [`Detector::overhear`](chisme_proto::Detector::overhear).
+    pub overhear: Option<bool>,
     /// See [`Detector::buddy`](chisme_proto::Detector::buddy).
     pub buddy: Option<bool>,
     /// See [`Detector::gossip_period`](chisme_proto::Detector::gossip_period).
@@ -160,6 +164,8 @@ impl Tuning {
         put(&mut setup.detector.local_health, self.local_health);
         put(&mut setup.detector.reprobe_period, self.reprobe_period);
         put(&mut setup.detector.probe_retransmissions, self.probe_retransmissions);
+        put(&mut setup.detector.nacks, self.nacks);
+        put(&mut setup.detector.overhear, self.overhear);
         put(&mut setup.detector.buddy, self.buddy);
         put(&mut setup.detector.gossip_period, self.gossip_period);
         put(&mut setup.cadence.alone_min, self.seeds_alone_min);

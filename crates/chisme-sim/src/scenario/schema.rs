@@ -156,6 +156,8 @@ pub(super) struct TuningTable {
     pub(super) local_health: Option<u8>,
     pub(super) reprobe_period: Option<Span>,
     pub(super) probe_retransmissions: Option<u8>,
+    pub(super) nacks: Option<bool>,
+    pub(super) overhear: Option<bool>,
     pub(super) buddy: Option<bool>,
     pub(super) gossip_period: Option<Span>,
     pub(super) max_members: Option<usize>,

@@ -1,0 +1,106 @@
+//! A probe that draws no answer is sent again within its time, after as long as answers usually take.
+//!
+//! Layered on foca, which sends one Ping a period. It knows the present probe and how long answers take,
+//! nothing of suspicions.
+
+use std::time::Duration;
+
+use super::{Node, Timer};
+use crate::rtt::{PerMember, RoundTrips};
+use crate::swim::Id;
+use crate::wire::Body;
+use crate::{Detector, Instant};
+
+/// The longest wait between two copies of a Ping.
+const MAX_WAIT: Duration = Duration::from_millis(125);
+
+/// The present probe, and what the ones before it have measured.
+#[derive(Debug)]
+pub(super) struct Probe {
+    /// Its Ping, until it is answered.
+    unanswered: Option<Unanswered>,
+    round_trips: RoundTrips,
+    /// The same, member by member, for whoever asks.
+    pub(super) per_member: PerMember,
+}
+
+#[derive(Debug)]
+struct Unanswered {
+    to: Id,
+    packet: Vec<u8>,
+    sent: Instant,
+    /// When the probe is over.
+    until: Instant,
+    wait: Duration,
+    copies: u8,
+}
+
+impl Probe {
+    pub(super) fn new(detector: &Detector) -> Self {
+        Self {
+            unanswered: None,
+            round_trips: RoundTrips::new(detector.probe_timeout),
+            per_member: PerMember::default(),
+        }
+    }
+
+    /// How long an answer usually takes, with room.
+    pub(super) fn answers_take(&self) -> Duration {
+        self.round_trips.timeout()
+    }
+
+    /// When the probe of `id` was sent, while it is the present one and unanswered.
+    pub(super) fn sent_to(&self, id: &Id) -> Option<Instant> {
+        self.unanswered.as_ref().filter(|asked| asked.to == *id).map(|asked| asked.sent)
+    }
+
+    /// The probe of an earlier run of foca is not this one's.
+    pub(super) fn forget(&mut self) {
+        self.unanswered = None;
+    }
+}
+
+impl Node {
+    /// A Ping of foca is on its way: it is kept until it is answered.
+    pub(super) fn ping_sent(&mut self, to: Id, packet: Vec<u8>, now: Instant) {
+        let detector = &self.config.detector;
+        let wait = self.probe.round_trips.timeout();
+        let until = now + self.health.stretched(detector.probe_period);
+        self.probe.unanswered = Some(Unanswered { to, packet, sent: now, until, wait, copies: 0 });
+        if detector.probe_retransmissions > 0 && now + wait < until {
+            self.schedule.replace(now + wait, Timer::Retransmit);
+        }
+    }
+
+    /// The present probe is answered, by the member itself or by way of another.
+    pub(super) fn probe_answered(&mut self, by: &Id, directly: bool, now: Instant) {
+        if self.confirmations.probe_answered(by) {
+            self.health.better();
+        }
+        self.suspect_answered(by, now);
+        let Some(asked) = self.probe.unanswered.take_if(|asked| asked.to == *by) else { return };
+        self.schedule.forget_retransmission();
+        if directly {
+            let round_trip = now.saturating_since(asked.sent);
+            self.hearing.lateness.measured(round_trip);
+            // Of several copies nobody knows which one was answered (Karn's rule).
+            if asked.copies == 0 {
+                self.probe.round_trips.measured(round_trip);
+                self.probe.per_member.measured(by, round_trip);
+            }
+        }
+    }
+
+    pub(super) fn retransmit_due(&mut self, now: Instant) {
+        let Some(mut asked) = self.probe.unanswered.take() else { return };
+        asked.copies += 1;
+        asked.wait = (asked.wait * 2).min(MAX_WAIT);
+        self.counters.probes_retransmitted += 1;
+        self.send_watched(&asked.to, &Body::Swim(&asked.packet), now);
+        let again = now + asked.wait;
+        if asked.copies < self.config.detector.probe_retransmissions && again < asked.until {
+            self.schedule.replace(again, Timer::Retransmit);
+        }
+        self.probe.unanswered = Some(asked);
+    }
+}
