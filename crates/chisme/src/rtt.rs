@@ -54,7 +54,7 @@ mod tests {
         let rtts = RoundTrips::default();
         let [a, b] = [1, 2].map(Session::from_u64);
         rtts.set(a, Duration::from_millis(3));
-        rtts.clone().set(b, Duration::from_millis(5));
+        rtts.set(b, Duration::from_millis(5));
         rtts.keep_only(&BTreeSet::from([b]));
         assert_eq!((rtts.of(a), rtts.of(b)), (None, Some(Duration::from_millis(5))));
     }

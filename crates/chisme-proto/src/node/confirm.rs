@@ -77,9 +77,15 @@ impl Confirmations {
 
     /// The present probe failed. Says whether the fault may be ours, because a relay did not even say no.
     /// `accused` is whether somebody else had accused the member before.
-    pub(super) fn probe_failed(&mut self, accused: bool) -> bool {
+    /// The silence of a relay that is suspected itself says nothing: `could_speak` leaves it out.
+    pub(super) fn probe_failed(
+        &mut self,
+        accused: bool,
+        could_speak: impl Fn(&Id) -> bool,
+    ) -> bool {
         let mut doubt = std::mem::take(&mut self.probe);
-        let ours = doubt.asked.is_empty() || doubt.confirmed.len() < doubt.asked.len();
+        let silent = |relay: &Id| !doubt.confirmed.contains(relay) && could_speak(relay);
+        let ours = doubt.asked.is_empty() || doubt.asked.iter().any(silent);
         let Some(id) = doubt.about else { return ours };
         doubt.accused = accused;
         // A suspicion that began with an earlier probe, or with what somebody said, goes on by what is
@@ -171,8 +177,7 @@ impl Confirmations {
 impl Node {
     /// How long the suspicion of `id` lasts, by what is known now.
     pub(super) fn suspicion_lasts(&self, id: &Id) -> std::time::Duration {
-        let alive = |relay: &Id| self.table.exactly(relay).is_some_and(Entry::is_up);
-        let could_speak = |relay: &Id| alive(relay) && self.suspected_in(relay).is_none();
+        let could_speak = |relay: &Id| self.table.exactly(relay).is_some_and(Entry::is_alive);
         self.confirmations.suspicion_lasts(id, &self.config.detector, could_speak)
     }
 
@@ -231,7 +236,7 @@ mod tests {
             (detector.suspicion_timeout, detector.suspicion_timeout * detector.suspicion_stretch);
         let mut confirmations = probing();
         confirmations.nacked(member(1), 9, member(2));
-        confirmations.probe_failed(false);
+        confirmations.probe_failed(false, |_| true);
         let one = confirmations.suspicion_lasts(&member(1), &detector, |_| true);
         assert!(min < one && one < max, "{one:?}");
         for (about, number, by) in [(1, 9, 2), (1, 9, 5), (1, 8, 3), (2, 9, 3)] {
@@ -252,10 +257,13 @@ mod tests {
         for relay in 2..=4 {
             told.nacked(member(1), 9, member(relay));
         }
-        assert!(!told.probe_failed(false));
+        assert!(!told.probe_failed(false, |_| true));
         let mut deaf = probing();
         deaf.nacked(member(1), 9, member(2));
-        assert!(deaf.probe_failed(false));
+        assert!(deaf.probe_failed(false, |_| true));
+        let mut among_suspects = probing();
+        among_suspects.nacked(member(1), 9, member(2));
+        assert!(!among_suspects.probe_failed(false, |relay| *relay == member(2)));
         deaf.probe_started(member(3), 10);
         assert_eq!([1, 3, 3].map(|n| deaf.probe_answered(&member(n))), [false, true, false]);
     }
@@ -264,7 +272,7 @@ mod tests {
     fn the_silence_of_relays_that_are_suspected_themselves_says_nothing() {
         let detector = Detector::default();
         let mut confirmations = probing();
-        confirmations.probe_failed(false);
+        confirmations.probe_failed(false, |_| true);
         let lasts = |alone| {
             confirmations
                 .suspicion_lasts(&member(1), &detector, |relay| alone && *relay == member(2))
@@ -282,7 +290,7 @@ mod tests {
         for relay in 2..=4 {
             confirmations.relay_asked(member(relay));
         }
-        confirmations.probe_failed(false);
+        confirmations.probe_failed(false, |_| true);
         let lasts = confirmations.suspicion_lasts(&member(1), &detector, |_| true);
         assert_eq!(lasts, detector.suspicion_timeout);
     }
@@ -293,7 +301,7 @@ mod tests {
         let mut confirmations = Confirmations::default();
         for n in 0..1_000 {
             confirmations.probe_started(member(n), 9);
-            confirmations.probe_failed(false);
+            confirmations.probe_failed(false, |_| true);
         }
         assert_eq!(confirmations.doubts.len(), MAX_DOUBTS);
         let beyond = confirmations.suspicion_lasts(&member(999), &detector, |_| true);

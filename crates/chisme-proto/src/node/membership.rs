@@ -320,7 +320,9 @@ impl Node {
         let incarnation = self.table.probed_incarnation(id.index);
         let held = Held { incarnation, state: State::Suspect };
         let accused = self.suspected_in(id).is_some() && !self.is_reprobed(id);
-        if self.confirmations.probe_failed(accused) {
+        let table = &self.table;
+        let could_speak = |relay: &Id| table.exactly(relay).is_some_and(Entry::is_alive);
+        if self.confirmations.probe_failed(accused, could_speak) {
             self.health.worse();
         }
         if self.table.apply(id, held) {
