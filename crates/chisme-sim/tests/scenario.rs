@@ -34,6 +34,18 @@ fn a_run_repeats_exactly() {
 }
 
 #[test]
+fn a_fault_begins_again_as_often_as_the_file_says() {
+    let with = |more: &str| Scenario::parse("test", &format!("{SPLIT}{more}\n"));
+    let scenario = with("again = { times = 2, pause = '3s' }").expect("it is right");
+    let begins: Vec<u64> = scenario.faults.iter().map(|fault| fault.at.as_secs()).collect();
+    assert_eq!(begins, [5, 28, 51]);
+    let endless = SPLIT.replace("for = \"20s\"", "again = { times = 1, pause = '1s' }");
+    let error = Scenario::parse("test", &endless).expect_err("it never ends").to_string();
+    assert!(error.contains("`for`"), "{error}");
+    assert!(with("again = { times = 1001, pause = '1s' }").is_err());
+}
+
+#[test]
 fn axes_name_parameters_and_figures_that_there_are() {
     let with = |axes: &str| {
         let text = format!("axes = {axes}\n{SPLIT}\n[grid]\n'nodes.count' = [6, 8]\n");

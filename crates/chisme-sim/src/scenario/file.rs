@@ -1,6 +1,7 @@
 //! From the tables of a file to a scenario, and to variants of it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -181,9 +182,8 @@ impl File {
         }
         let mut faults = Vec::new();
         for (n, fault) in self.fault.into_iter().enumerate() {
-            faults.push(
-                fault.into_fault().map_err(|problem| meaning(format!("fault {n}"), problem))?,
-            );
+            let faults_of = fault.into_faults();
+            faults.extend(faults_of.map_err(|problem| meaning(format!("fault {n}"), problem))?);
         }
         faults.sort_by_key(|fault| fault.at);
         let span = |span: Option<Span>| span.map(|span| span.0);
@@ -372,7 +372,26 @@ impl LinkTable {
     }
 }
 
+/// The most times that one entry of a file may begin again.
+const MAX_AGAIN: u32 = 1_000;
+
 impl FaultTable {
+    /// The fault, and the same again as often as the file says.
+    fn into_faults(mut self) -> Result<Vec<TimedFault>, String> {
+        let again = self.again.take();
+        let first = self.into_fault()?;
+        let (times, pause) =
+            again.map_or((0, Duration::ZERO), |again| (again.times, again.pause.0));
+        let Some(lasts) = first.lasts.or((times == 0).then_some(Duration::ZERO)) else {
+            return Err("begins again but never ends: give it a `for`".to_owned());
+        };
+        if times > MAX_AGAIN {
+            return Err(format!("begins again {times} times; at most {MAX_AGAIN} are possible"));
+        }
+        let nth = |n| TimedFault { at: first.at + (lasts + pause) * n, ..first.clone() };
+        Ok((0..=times).map(nth).collect())
+    }
+
     fn into_fault(self) -> Result<TimedFault, String> {
         let mut kinds: Vec<Result<Fault, String>> = Vec::new();
         let mut add = |kind: Option<Result<Fault, String>>| kinds.extend(kind);

@@ -222,6 +222,7 @@ pub(super) struct FaultTable {
     pub(super) at: Span,
     #[serde(rename = "for")]
     pub(super) lasts: Option<Span>,
+    pub(super) again: Option<AgainTable>,
     pub(super) link: Option<LinkFaultTable>,
     pub(super) cut: Option<CutTable>,
     pub(super) flip_flop: Option<FlipFlopTable>,
@@ -239,6 +240,14 @@ pub(super) struct FaultTable {
     pub(super) clock: Option<ClockTable>,
     pub(super) dns: Option<DnsTable>,
     pub(super) attack: Option<AttackTable>,
+}
+
+/// How often a fault that has ended begins once more, and so long after each end.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AgainTable {
+    pub(super) times: u32,
+    pub(super) pause: Span,
 }
 
 #[derive(Deserialize)]
