@@ -89,4 +89,7 @@ for signal in KILL STOP; do
     done
     printf '\n'
 done
+if [ -z "${PRESET:-}" ]; then
+    echo "targets for all, p50 and p99: SIGKILL 1.5 and 5.5 s, SIGSTOP 5.0 and 8.5 s"
+fi
 echo "load of this machine at the end: $(cut -d' ' -f1-3 /proc/loadavg), processors: $(nproc)"
