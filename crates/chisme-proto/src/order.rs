@@ -22,6 +22,17 @@ impl Order {
         self.places.iter().copied()
     }
 
+    /// The places above `hash`, in order. `of` gives the hash of a place that is in here.
+    pub(crate) fn above(
+        &self,
+        hash: NameHash,
+        of: impl Fn(u32) -> NameHash,
+    ) -> impl Iterator<Item = u32> {
+        let at = self.position(hash, &of);
+        let is_there = self.places.get(at).is_some_and(|&place| of(place) == hash);
+        self.places[at + usize::from(is_there)..].iter().copied()
+    }
+
     /// The place of `hash`. `of` gives the hash of a place that is in here.
     pub(crate) fn find(&self, hash: NameHash, of: impl Fn(u32) -> NameHash) -> Option<u32> {
         let at = self.position(hash, &of);
@@ -117,6 +128,12 @@ mod tests {
                 assert!(order.iter().eq(model.values().copied()));
                 for (&hash, &place) in &model {
                     assert_eq!(order.find(hash, |place| hashes[place as usize]), Some(place));
+                }
+                for head in 0..6 {
+                    let hash = NameHash::from_words([head * 0x2999_9999_9999_9999, 3]);
+                    let above = order.above(hash, |place| hashes[place as usize]);
+                    let of_model = model.range(hash..).filter(|(other, _)| **other > hash);
+                    assert!(above.eq(of_model.map(|(_, place)| *place)));
                 }
                 let stranger = NameHash::from_words([head, 99]);
                 assert_eq!(order.find(stranger, |place| hashes[place as usize]), None);

@@ -155,6 +155,14 @@ impl Table {
         self.order.iter().filter_map(|place| self.entries.0[place as usize].as_ref())
     }
 
+    /// Those above a name hash, or all, by name hash.
+    pub(crate) fn above(&self, hash: Option<NameHash>) -> impl Iterator<Item = &Entry> {
+        let all = hash.is_none().then(|| self.order.iter());
+        let some = hash.map(|hash| self.order.above(hash, |place| self.entries.hash(place)));
+        let places = all.into_iter().flatten().chain(some.into_iter().flatten());
+        places.filter_map(|place| self.entries.0[place as usize].as_ref())
+    }
+
     /// The directory that the engine borrows.
     pub(crate) const fn entries(&self) -> &Entries {
         &self.entries

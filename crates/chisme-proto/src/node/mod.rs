@@ -432,6 +432,7 @@ impl Node {
             }
             Timer::Heal => self.heal_due(now),
             Timer::Sync => self.sync_due(now),
+            Timer::Serve(asked) => self.serve_due(&asked, now),
             Timer::EndCarry => self.end_carry(now),
             Timer::Farewell => self.farewell_due(now),
             Timer::Ping(request) => self.ping_due(request, now),

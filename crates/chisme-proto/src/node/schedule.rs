@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::sync_pages::Postponed;
 use crate::identity::NameHash;
 use crate::swim::{Id, Incarnation, Index};
 use crate::wire::Nonce;
@@ -52,6 +53,8 @@ pub(super) enum Timer {
     Seeds,
     Heal,
     Sync,
+    /// A member in the middle of an exchange had to wait.
+    Serve(Box<Postponed>),
     EndCarry,
     Farewell,
     Ping(RequestId),

@@ -3,6 +3,7 @@
 //! digest differs → sums → pages of the buckets that differ (see `sync_pages`). Whatever is lost on the
 //! way is repaired by the next round.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -11,7 +12,7 @@ use super::inbound::Peer;
 use super::{Node, Timer};
 use crate::Instant;
 use crate::limit::{SourceLimits, TokenBucket};
-use crate::swim::Id;
+use crate::swim::{Id, Index};
 use crate::sync::digest::Sums;
 use crate::table::Entry;
 use crate::wire::{Body, SyncBody};
@@ -35,7 +36,7 @@ const COMPARISONS_BURST: u32 = 20;
 /// Pages sent, per second and at once: in all, and to one address.
 const PAGES_PER_SECOND: u32 = 1_000;
 const PAGES_BURST: u32 = 500;
-const SOURCE_PAGES_PER_SECOND: u32 = 200;
+pub(super) const SOURCE_PAGES_PER_SECOND: u32 = 200;
 const SOURCE_PAGES_BURST: u32 = 100;
 const MAX_PAGE_SOURCES: usize = 1_024;
 
@@ -67,6 +68,8 @@ pub(super) struct Sync {
     pages: TokenBucket,
     page_sources: SourceLimits,
     pub(super) samples: TokenBucket,
+    /// Who waits for the rest of an exchange.
+    pub(super) postponed: BTreeSet<Index>,
     pub(super) told: TokenBucket,
 }
 
@@ -89,6 +92,7 @@ impl Sync {
                 MAX_PAGE_SOURCES,
             ),
             samples: bucket(SAMPLES_PER_SECOND, SAMPLES_BURST),
+            postponed: BTreeSet::new(),
             told: bucket(TOLD_PER_SECOND, TOLD_BURST),
         }
     }

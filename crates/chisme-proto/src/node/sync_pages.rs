@@ -4,12 +4,14 @@
 //! with that. A few pages are sent at once; then the writer waits to be asked for more.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use foca::State;
 use rand::seq::IteratorRandom;
 
 use super::inbound::Peer;
-use super::{Node, room_beside_sender};
+use super::sync::SOURCE_PAGES_PER_SECOND;
+use super::{Node, Timer, room_beside_sender};
 use crate::identity::NameHash;
 use crate::swim::{Id, state_to_wire};
 use crate::sync::digest::{BucketSet, is_in};
@@ -29,8 +31,25 @@ const HEAD_BYTES: usize = 9 + 17 + 16 + 3 + 2 + 3;
 const FIRST: [u8; 16] = [0; 16];
 const LAST: [u8; 16] = [u8::MAX; 16];
 
+/// What a member in the middle of an exchange has asked for, and gets when it is its turn.
+#[derive(Debug)]
+pub(super) struct Postponed {
+    to: Id,
+    addr: SocketAddr,
+    buckets: BucketSet,
+    above: [u8; 16],
+}
+
+/// The most members that wait for their turn; who is beyond asks again in its next round.
+const MAX_POSTPONED: usize = 64;
+
+/// In this time the limit of one address grows by a window.
+const SERVED_AGAIN: Duration =
+    Duration::from_millis(1_000 * WINDOW as u64 / SOURCE_PAGES_PER_SECOND as u64);
+
 impl Node {
-    /// Sends what is known of `buckets` above a name hash, as far as a window and the limits go.
+    /// Sends what is known of `buckets` above a name hash, as far as a window and the limits go. Whoever is
+    /// in the middle of an exchange and has reached its limit is served on a little later.
     pub(super) fn serve_pages(
         &mut self,
         to: &Id,
@@ -39,37 +58,51 @@ impl Node {
         above: Option<[u8; 16]>,
         now: Instant,
     ) {
-        let covered = |hash: NameHash| {
-            is_in(buckets, hash) && above.is_none_or(|above| hash.to_bytes() > above)
-        };
-        let rows = self.rows(covered);
+        // Before any work is done for it.
+        if !self.sync.may_serve(addr, now) {
+            self.counters.sync_limited += 1;
+            return match above {
+                None => self.send_sample(to, now),
+                Some(above) => self.postpone(Postponed { to: *to, addr, buckets, above }, now),
+            };
+        }
+        let rows = self.rows(buckets, above, LAST);
         let mut left = rows.as_slice();
         let mut above = above;
         for n in 1..=WINDOW {
-            if !self.sync.may_serve(addr, now) {
-                self.counters.sync_limited += 1;
-                if n == 1 {
-                    self.send_sample(to, now);
-                }
-                return;
-            }
             let (on_page, rest) = left.split_at(self.how_many_fit(left));
             let last = on_page.last().filter(|_| !rest.is_empty());
             let up_to = last.map_or(LAST, |row| row.hash().to_bytes());
+            let goes_on = n < WINDOW && !rest.is_empty() && self.sync.may_serve(addr, now);
             let page = SyncPage {
                 life: to.life,
                 buckets,
                 above,
                 up_to,
                 complete: true,
-                more: n == WINDOW && !rest.is_empty(),
+                more: !rest.is_empty() && !goes_on,
                 rows: List(on_page.to_vec()),
             };
             self.send_page(to, page);
-            (above, left) = (Some(up_to), rest);
-            if rest.is_empty() {
+            if !goes_on {
                 return;
             }
+            (above, left) = (Some(up_to), rest);
+        }
+    }
+
+    fn postpone(&mut self, asked: Postponed, now: Instant) {
+        let postponed = &mut self.sync.postponed;
+        if postponed.len() < MAX_POSTPONED && postponed.insert(asked.to.index) {
+            self.schedule.add(now + SERVED_AGAIN, Timer::Serve(Box::new(asked)));
+        }
+    }
+
+    /// It is the turn of somebody who had to wait.
+    pub(super) fn serve_due(&mut self, asked: &Postponed, now: Instant) {
+        self.sync.postponed.remove(&asked.to.index);
+        if self.table.exactly(&asked.to).is_some_and(Entry::is_up) {
+            self.serve_pages(&asked.to, asked.addr, asked.buckets, Some(asked.above), now);
         }
     }
 
@@ -122,11 +155,16 @@ impl Node {
         rows.iter().take_while(fits).count()
     }
 
-    /// What is known of the members that are wanted, ourselves among them, by name hash.
-    fn rows(&self, wanted: impl Fn(NameHash) -> bool) -> Vec<Update> {
-        let of_members = self.table.iter().filter(|entry| wanted(entry.hash()));
+    /// What is known of the members in these buckets above one name hash and up to another, ourselves among
+    /// them, by name hash.
+    fn rows(&self, buckets: BucketSet, above: Option<[u8; 16]>, up_to: [u8; 16]) -> Vec<Update> {
+        let (above, up_to) = (above.map(NameHash::from_bytes), NameHash::from_bytes(up_to));
+        let wanted = |hash: NameHash| is_in(buckets, hash);
+        let in_range = self.table.above(above).take_while(|entry| entry.hash() <= up_to);
+        let of_members = in_range.filter(|entry| wanted(entry.hash()));
         let mut rows: Vec<Update> = of_members.filter_map(row_of).collect();
-        if wanted(self.hash) && self.endpoints.are_usable() {
+        let is_ours = self.hash <= up_to && above.is_none_or(|above| self.hash > above);
+        if is_ours && wanted(self.hash) && self.endpoints.are_usable() {
             let place = rows.partition_point(|row| row.hash() < self.hash);
             let own = Update {
                 name: self.name.clone(),
@@ -207,12 +245,7 @@ impl Node {
     fn lacking(&self, page: &SyncPage) -> Vec<Update> {
         let theirs: std::collections::BTreeMap<NameHash, &Update> =
             page.rows.0.iter().map(|row| (row.hash(), row)).collect();
-        let covered = |hash: NameHash| {
-            let bytes = hash.to_bytes();
-            let in_range = page.above.is_none_or(|above| bytes > above) && bytes <= page.up_to;
-            in_range && is_in(page.buckets, hash)
-        };
-        let mut rows = self.rows(covered);
+        let mut rows = self.rows(page.buckets, page.above, page.up_to);
         rows.retain(|ours| {
             theirs.get(&ours.hash()).is_none_or(|theirs| {
                 let (we, they) = ((ours.session, ours.life), (theirs.session, theirs.life));

@@ -1,9 +1,9 @@
 //! From the tables of a file to a scenario, and to variants of it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::Group;
 use super::model::{
