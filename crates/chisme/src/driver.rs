@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use crate::events::Versioned;
+use crate::owners::{GuardId, Owners};
 use crate::seed::Seeds;
 use crate::socket::Sockets;
 use crate::view::Clock;
@@ -55,9 +56,10 @@ pub(crate) enum Request {
     SetSeeds(Arc<Seeds>),
     RefreshSeeds,
     Block(Vec<SocketAddr>),
-    /// None waits for the answer of a guard that has gone.
+    /// None waits for the answer of a guard that has gone. A guard changes only its own service.
     EditRecord {
         edit: RecordEdit,
+        guard: Option<GuardId>,
         answer: Option<oneshot::Sender<Result<(), RecordError>>>,
     },
 }
@@ -102,6 +104,7 @@ pub(crate) struct State {
     connects: BTreeMap<RequestId, oneshot::Sender<Vec<ContactReport>>>,
     pings: BTreeMap<RequestId, oneshot::Sender<Option<Duration>>>,
     edits: BTreeMap<RequestId, oneshot::Sender<Result<(), RecordError>>>,
+    owners: Owners,
     last_request: u64,
     blocked: BTreeSet<SocketAddr>,
     dropped_blocked: u64,
@@ -229,6 +232,7 @@ impl Driver {
                 Output::RecordEdited { request, result } => {
                     // Who reads the snapshot after the answer finds the change in it.
                     self.publish(std::mem::take(&mut events));
+                    self.state.owners.ended(request, result.is_ok());
                     if let Some(answer) = self.state.edits.remove(&request) {
                         let _ = answer.send(result);
                     }
@@ -303,7 +307,18 @@ impl Driver {
                 self.state.pings.insert(id, answer);
                 Command::Ping { request: id, name }
             }
-            Request::EditRecord { edit, answer } => {
+            Request::EditRecord { edit, guard, answer } => {
+                let registers = guard.is_some() && matches!(edit, RecordEdit::Register(_));
+                if registers && answer.as_ref().is_some_and(oneshot::Sender::is_closed) {
+                    // Whoever wanted it does not wait for it any more, and would never drop its guard.
+                    return;
+                }
+                if let Some(name) = self.state.owners.lost(&edit, guard) {
+                    let refused = Err(RecordError::NotRegistered(name.to_owned()));
+                    let _ = answer.map(|answer| answer.send(refused));
+                    return;
+                }
+                self.state.owners.begins(id, &edit, guard);
                 answer.map(|answer| self.state.edits.insert(id, answer));
                 Command::EditRecord { request: id, edit }
             }

@@ -36,6 +36,7 @@ mod endpoint;
 mod events;
 mod handle;
 mod log;
+mod owners;
 mod record;
 mod refused;
 mod registration;

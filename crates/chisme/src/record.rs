@@ -7,6 +7,7 @@ use chisme_proto::{Record, RecordEdit, RecordError, Service, ServiceStatus};
 use tokio::sync::oneshot;
 
 use crate::driver::Request;
+use crate::owners::GuardId;
 use crate::{Cluster, Registration, Stopped};
 
 /// Why a node's tags and services are as they were.
@@ -88,9 +89,10 @@ impl Cluster {
     /// # Errors
     /// [`ChangeError`]; a name that this node has registered already is one.
     pub async fn register(&self, service: Service) -> Result<Registration, ChangeError> {
-        let name = service.name.clone();
-        self.edit_record(RecordEdit::Register(service)).await?;
-        Ok(Registration::new(Arc::downgrade(self.wires()), name))
+        // Before it is asked for: should nobody wait for the answer, the guard still ends it.
+        let registration = Registration::new(Arc::downgrade(self.wires()), service.name.clone());
+        self.edit_as(Some(registration.guard()), RecordEdit::Register(service)).await?;
+        Ok(registration)
     }
 
     /// Changes the status of a service of this node.
@@ -122,8 +124,12 @@ impl Cluster {
     /// # Errors
     /// [`ChangeError`]; then nothing has changed.
     pub async fn edit_record(&self, edit: RecordEdit) -> Result<(), ChangeError> {
+        self.edit_as(None, edit).await
+    }
+
+    async fn edit_as(&self, guard: Option<GuardId>, edit: RecordEdit) -> Result<(), ChangeError> {
         let (answer, result) = oneshot::channel();
-        self.request(Request::EditRecord { edit, answer: Some(answer) }).await?;
+        self.request(Request::EditRecord { edit, guard, answer: Some(answer) }).await?;
         Ok(result.await.map_err(|_| Stopped)??)
     }
 }

@@ -73,6 +73,35 @@ async fn a_service_is_found_while_it_runs_and_its_guard_is_kept() {
 }
 
 #[tokio::test]
+async fn an_old_guard_does_not_end_what_has_its_name_since() {
+    let a = started("a@h").await;
+    let old = a.register(Service::new("billing", 8080)).await.expect("a service");
+    a.deregister("billing").await.expect("it is registered");
+    let new = a.register(Service::new("billing", 9090)).await.expect("a service");
+    let error = old.drain().await.expect_err("not its own any more");
+    assert_eq!(error, ChangeError::Record(RecordError::NotRegistered("billing".to_owned())));
+    drop(old);
+    // Requests are taken in their order, so the guard's was before this one.
+    a.merge_tags([("x", "y")]).await.expect("a tag");
+    assert_eq!(a.record().services["billing"].port, 9090);
+    assert_eq!(a.record().services["billing"].status, ServiceStatus::Running);
+    drop(new);
+    until(&a, |a| a.record().services.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_registration_that_nobody_waits_for_leaves_nothing_behind() {
+    let a = started("a@h").await;
+    for n in 0..100 {
+        // Asked for, and given up after the first step.
+        let register = a.register(Service::new("billing", 8080 + n));
+        let _ = timeout(Duration::ZERO, register).await;
+    }
+    a.merge_tags([("x", "y")]).await.expect("a tag");
+    assert!(a.record().services.is_empty(), "{:?}", a.record().services);
+}
+
+#[tokio::test]
 async fn a_member_that_goes_takes_its_instances_with_it() {
     let service = Service::new("billing", 8080);
     let a = node("a@h", "127.0.0.1:0").service(service).start().await.expect("it starts");
