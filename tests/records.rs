@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -54,6 +56,37 @@ impl Pair {
         assert_eq!(run.status, Some(i32::from(rows.is_empty())), "{run}");
         rows.iter().map(|row| row["addrs"][0].as_str().expect("an address").to_owned()).collect()
     }
+}
+
+#[test]
+fn sighup_takes_over_what_has_changed_in_the_file_and_leaves_the_rest() {
+    let dir = TempDir::new().expect("a directory");
+    let path = dir.path().join("chisme.toml");
+    let write = |text: &str| {
+        fs::write(&path, text).expect("the directory is ours");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+    };
+    let service = |name: &str, port: u16| format!("[[service]]\nname = '{name}'\nport = {port}\n");
+    write(&format!("[tags]\nzone = 'a'\nrack = '1'\n{}", service("billing", 80)));
+    let pair = Pair::new(&["--config", path.to_str().expect("text")]);
+    assert!(chisme(pair.dir(0), &["tags", "set", "owner=me"]).succeeded());
+    assert!(chisme(pair.dir(0), &["services", "register", "mail", "--port", "25"]).succeeded());
+
+    write(&format!("[tags]\nzone = 'b'\n{}", service("search", 90)));
+    pair.agents[0].signal(Signal::HUP);
+    let names = |row: &Value| -> Vec<String> {
+        let services = row["services"].as_array().expect("a list").iter();
+        services.map(|service| service["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    until("the other sees it", secs(10), || {
+        let row = pair.seen();
+        row["tags"] == json!({ "owner": "me", "zone": "b" }) && names(&row) == ["mail", "search"]
+    });
+
+    write(&format!("[tags]\nzone = 'c'\nlong = '{}'\n", "x".repeat(20_000)));
+    pair.agents[0].signal(Signal::HUP);
+    pair.agents[0].expect_log(&["SIGHUP: nothing is changed", "tags"], secs(5));
+    assert_eq!(pair.seen()["tags"]["zone"], "b");
 }
 
 #[test]

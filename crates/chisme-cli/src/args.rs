@@ -357,7 +357,7 @@ unknown keys are refused):
 
 Signals:
   SIGTERM and Ctrl-C leave the cluster gracefully, a second one stops at once.
-  SIGHUP reads the configuration file's seeds and the cookie files again. A new cookie seals from
+  SIGHUP reads the configuration file's seeds, tags and services and the cookie files again. A new cookie seals from
   then on, and the one before is still accepted. If anything is wrong, nothing changes.
 
 Events (--events json), one object per line on stdout:

@@ -1,6 +1,8 @@
 //! SIGHUP: what is read again, and what then changes in the running node.
 
-use chisme::Cookie;
+use std::collections::BTreeMap;
+
+use chisme::{Cookie, Record, RecordEdit, RecordError};
 
 use super::Told;
 use super::state::{AgentState, Origins};
@@ -43,7 +45,7 @@ impl Reloader {
         Self { told, settings, cookies }
     }
 
-    /// Takes over the seeds and cookies as they are written now. If anything is wrong with them
+    /// Takes over the seeds, cookies, tags and services as they are written now. If anything is wrong with them
     /// everything stays as it is, and the log says why.
     pub(crate) async fn reload(&mut self, state: &AgentState) {
         if let Err(problem) = self.try_reload(state).await {
@@ -56,6 +58,9 @@ impl Reloader {
             Settings::resolve(&self.told.args, &self.told.matches, &Surroundings::read())?;
         let cookies = Cookies::read(&settings)?;
         let cluster = &state.cluster;
+        let present = cluster.record();
+        let edits = edits(&self.settings.record, &settings.record, &present);
+        check(&present, &edits)?;
         let new_cookies = cookies != self.cookies;
         if new_cookies {
             // The node still takes what the cookie before has sealed: others learn of the new one later.
@@ -70,8 +75,15 @@ impl Reloader {
             cluster.set_seeds(&settings.seeds.value).await?;
             tracing::info!("SIGHUP: the seeds are now {:?}", settings.seeds.value);
         }
-        if !new_cookies && !new_seeds {
-            tracing::info!("SIGHUP: neither the cookie nor the seeds have changed");
+        let new_record = !edits.is_empty();
+        for edit in edits {
+            cluster.edit_record(edit).await?;
+        }
+        if new_record {
+            tracing::info!("SIGHUP: the tags and services of the file are read anew");
+        }
+        if !new_cookies && !new_seeds && !new_record {
+            tracing::info!("SIGHUP: neither cookie nor seeds, tags or services have changed");
         }
         cluster.refresh_seeds().await?;
         *state.origins.lock().expect("no holder of the lock panics") =
@@ -80,4 +92,44 @@ impl Reloader {
         self.cookies = cookies;
         Ok(())
     }
+}
+
+/// What must change where the file said `was` and says `is`. What was set at run time under other keys
+/// and names is not in either, and stays; what was removed at run time is not `present`.
+fn edits(was: &Record, is: &Record, present: &Record) -> Vec<RecordEdit> {
+    let mut edits = Vec::new();
+    let gone: Vec<String> = missing(&was.tags, &is.tags).collect();
+    if !gone.is_empty() {
+        edits.push(RecordEdit::RemoveTags(gone));
+    }
+    let gone = missing(&was.services, &is.services);
+    let there = gone.filter(|name| present.services.contains_key(name));
+    edits.extend(there.map(RecordEdit::Deregister));
+    let tags: BTreeMap<String, String> = new(&was.tags, &is.tags).collect();
+    if !tags.is_empty() {
+        edits.push(RecordEdit::MergeTags(tags));
+    }
+    edits.extend(new(&was.services, &is.services).map(|(_, service)| RecordEdit::Put(service)));
+    edits
+}
+
+fn missing<V>(was: &BTreeMap<String, V>, is: &BTreeMap<String, V>) -> impl Iterator<Item = String> {
+    was.keys().filter(|key| !is.contains_key(*key)).cloned()
+}
+
+fn new<V: Clone + PartialEq>(
+    was: &BTreeMap<String, V>,
+    is: &BTreeMap<String, V>,
+) -> impl Iterator<Item = (String, V)> {
+    let changed = is.iter().filter(|(key, value)| was.get(*key) != Some(*value));
+    changed.map(|(key, value)| (key.clone(), value.clone()))
+}
+
+/// Whether all of them together can be made, before any is.
+fn check(present: &Record, edits: &[RecordEdit]) -> Result<(), RecordError> {
+    let mut record = present.clone();
+    for edit in edits {
+        record = record.edited(edit.clone())?;
+    }
+    Ok(())
 }
