@@ -14,6 +14,7 @@ use foca::State;
 use crate::identity::NameHash;
 use crate::order::{Order, make_room};
 use crate::record::Published;
+use crate::record::digest::Summary;
 use crate::roster::{Roster, Run};
 use crate::swim::{Directory, Id, Incarnation, Index, is_farewell};
 use crate::sync::digest::Sums;
@@ -81,6 +82,8 @@ pub(crate) struct Table {
     records: BTreeMap<Index, Arc<Published>>,
     /// Over those that are up: changes with every one of them.
     sums: Sums,
+    /// Over what is known of those that are up.
+    summary: Summary,
 }
 
 /// The members by place; place 0 stays empty, it is this node's own.
@@ -134,6 +137,11 @@ impl Table {
     /// What is held up, for a comparison; this node is not in it.
     pub(crate) const fn sums(&self) -> &Sums {
         &self.sums
+    }
+
+    /// What is known of what those say that are held up, for a comparison; this node is not in it.
+    pub(crate) const fn summary(&self) -> &Summary {
+        &self.summary
     }
 
     pub(crate) fn find(&self, hash: NameHash) -> Option<&Entry> {
@@ -209,7 +217,7 @@ impl Table {
         }
         let (was_gone, endpoints) = (entry.is_gone(), entry.endpoints());
         if entry.id().session != id.session {
-            self.records.remove(&id.index);
+            self.forget_record(id.index);
         }
         self.set_run(id.index, id.age(), endpoints);
         self.change(id.index, |entry| entry.hold(Some(update)));
@@ -229,8 +237,18 @@ impl Table {
         change(entry);
         let is = counts(entry);
         match (was[0], is[0]) {
-            (0, 1) => self.sums.add(entry.hash(), entry.id().age()),
-            (1, 0) => self.sums.subtract(entry.hash(), entry.id().age()),
+            (0, 1) => {
+                self.sums.add(entry.hash(), entry.id().age());
+                if let Some(known) = self.records.get(&index) {
+                    self.summary.add(entry.hash(), known.stamp);
+                }
+            }
+            (1, 0) => {
+                self.sums.subtract(entry.hash(), entry.id().age());
+                if let Some(known) = self.records.get(&index) {
+                    self.summary.subtract(entry.hash(), known.stamp);
+                }
+            }
             _ => {}
         }
         self.up = self.up + is[0] - was[0];
@@ -290,13 +308,6 @@ impl Table {
         self.records.get(&index)
     }
 
-    /// What is known of members that are up, in no order that means anything.
-    pub(crate) fn records_up(&self) -> impl Iterator<Item = (&Entry, &Arc<Published>)> {
-        let known =
-            self.records.iter().filter_map(|(&index, record)| Some((self.at(index)?, record)));
-        known.filter(|(entry, _)| entry.is_up())
-    }
-
     /// What the user is shown of that while a member is in `state`.
     pub(crate) fn record_shown(&self, index: Index, state: MemberState) -> Arc<Record> {
         let record = self.record(index).filter(|_| state.is_up());
@@ -310,8 +321,20 @@ impl Table {
 
     /// Takes over what a member says of itself in its present session.
     pub(crate) fn set_record(&mut self, index: Index, published: Published) {
-        if self.at(index).is_some() {
-            self.records.insert(index, Arc::new(published));
+        self.forget_record(index);
+        let Some(entry) = self.entries.at(index) else { return };
+        if entry.is_up() {
+            self.summary.add(entry.hash(), published.stamp);
+        }
+        self.records.insert(index, Arc::new(published));
+    }
+
+    fn forget_record(&mut self, index: Index) {
+        if let Some(known) = self.records.remove(&index)
+            && let Some(entry) = self.entries.at(index)
+            && entry.is_up()
+        {
+            self.summary.subtract(entry.hash(), known.stamp);
         }
     }
 
@@ -364,7 +387,7 @@ impl Table {
             entry.hold(None);
         }
         (self.up, self.gone) = (0, 0);
-        self.sums = Sums::default();
+        (self.sums, self.summary) = (Sums::default(), Summary::default());
         self.departed = self.iter().filter(|entry| entry.is_departed()).count();
     }
 
@@ -386,6 +409,7 @@ impl Table {
 
     /// Removes an entry, wherever it stands.
     pub(crate) fn remove(&mut self, index: Index) {
+        self.forget_record(index);
         let Some(entry) = self.entries.at(index) else { return };
         if entry.is_up() {
             self.sums.subtract(entry.hash(), entry.id().age());
@@ -399,7 +423,6 @@ impl Table {
         self.buried.remove(&index);
         self.shown.remove(&index);
         self.nudged.remove(&index);
-        self.records.remove(&index);
         self.free.push(index.next());
     }
 
@@ -425,6 +448,7 @@ mod tests {
     use proptest::prelude::{prop, proptest};
 
     use super::*;
+    use crate::record::Stamp;
 
     fn held(state: State, incarnation: Incarnation) -> Held {
         Held { incarnation, state }
@@ -539,7 +563,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_counted_is_what_is_there(
-            steps in prop::collection::vec((0_u8..6, 0_u64..8, 0_u64..3), 0..200)
+            steps in prop::collection::vec((0_u8..7, 0_u64..8, 0_u64..3), 0..200)
         ) {
             let mut table = Table::new(None);
             for (step, n, age) in steps {
@@ -560,12 +584,25 @@ mod tests {
                         table.go_over(winner, Instant::default());
                     }
                     4 => table.end_carry(index),
+                    5 => {
+                        let stamp = Stamp { session: id.session, version: id.session.to_u64() };
+                        let (record, encoded) = (Record::nothing(), [].into());
+                        table.set_record(index, Published { stamp, record, encoded });
+                    }
                     _ => table.remove(index),
                 }
                 let count = |what: fn(&Entry) -> bool| table.iter().filter(|e| what(e)).count();
                 assert_eq!(table.up(), count(Entry::is_up));
                 assert_eq!(table.gone(), count(Entry::is_gone));
                 assert_eq!(table.departed(), count(Entry::is_departed));
+                let (mut sums, mut summary) = (Sums::default(), Summary::default());
+                for entry in table.iter().filter(|entry| entry.is_up()) {
+                    sums.add(entry.hash(), entry.id().age());
+                    if let Some(known) = table.record(entry.index()) {
+                        summary.add(entry.hash(), known.stamp);
+                    }
+                }
+                assert_eq!((table.sums(), table.summary()), (&sums, &summary));
                 let hashes: Vec<NameHash> = table.iter().map(Entry::hash).collect();
                 assert!(hashes.is_sorted());
             }

@@ -14,6 +14,7 @@ use rand::rngs::ChaCha8Rng;
 use crate::check::Watch;
 use crate::digest::Digest;
 use crate::drive::{Happening, Held};
+use crate::fault::Faults;
 use crate::host::{Common, Host, Setup};
 use crate::network::{Datagram, Effect, Network, NodeSet, RuleId, Scope};
 use crate::outcome::ProcessState;
@@ -39,6 +40,10 @@ pub struct Cluster {
     pub(crate) queue: Queue<Happening>,
     pub(crate) spins: usize,
     pub(crate) seeds: Vec<String>,
+    /// Node `i` is in zone `zones[i % zones.len()]`.
+    pub(crate) zones: Vec<String>,
+    /// None if there was never one, and for the moment in which one acts.
+    pub(crate) faults: Option<Box<Faults>>,
     /// How many machines have moved to addresses of their own.
     pub(crate) moves: u16,
     /// What clogged links keep back.
@@ -81,6 +86,8 @@ impl Cluster {
             queue: Queue::default(),
             spins: 0,
             seeds: vec!["n0".to_owned()],
+            zones: Vec::new(),
+            faults: None,
             moves: 0,
             held: Vec::new(),
             cuts: Vec::new(),

@@ -68,6 +68,14 @@ impl Cluster {
     }
 
     pub(crate) fn run_to(&mut self, end: Instant) {
+        while let Some(at) = self.next_act().filter(|at| *at <= end) {
+            self.pass_to(at);
+            self.act_until(at);
+        }
+        self.pass_to(end);
+    }
+
+    fn pass_to(&mut self, end: Instant) {
         while let Some((at, happening)) = self.queue.pop_until(end) {
             self.events += 1;
             if self.events.is_multiple_of(LOOK_AT_STOP) {

@@ -39,8 +39,10 @@
 //! [`leave`](Cluster::leave), [`freeze`](Cluster::freeze) and [`thaw`](Cluster::thaw);
 //! [`partition`](Cluster::partition), [`partition_oneway`](Cluster::partition_oneway),
 //! [`isolate`](Cluster::isolate), [`hold`](Cluster::hold), [`loss`](Cluster::loss) and
-//! [`heal`](Cluster::heal); [`move_to`](Cluster::move_to) gives a machine another address. What can be
-//! asked: [`view_of`](Cluster::view_of), [`events_of`](Cluster::events_of),
+//! [`heal`](Cluster::heal); [`move_to`](Cluster::move_to) gives a machine another address. All that a
+//! scenario file can ask for, [`begin_fault`](Cluster::begin_fault) begins and
+//! [`end_fault`](Cluster::end_fault) ends: slow and small sockets, bad links, bridges, rolling restarts,
+//! wrong clocks, lying DNS, attackers. What can be asked: [`view_of`](Cluster::view_of), [`events_of`](Cluster::events_of),
 //! [`member`](Cluster::member), [`counters`](Cluster::counters). What can be demanded:
 //! [`assert_view`](Cluster::assert_view), [`expect_view_within`](Cluster::expect_view_within),
 //! [`expect_complete_within`](Cluster::expect_complete_within),
@@ -95,10 +97,10 @@
 //! decides the fate of a datagram; `record` keeps what a process did; `view` checks each stream of
 //! events against the rules that users rely on; `replay` makes a failure repeatable.
 //!
-//! `scenario` is what a file says, `run` what comes of it: `check` and `bounds` watch it,
-//! `disturbance` knows what was done to whom, `log` and `panics` what went wrong inside of a node;
-//! `liveness` and `expect` judge it, `outcome` is what is told. `story` is what reports draw, by
-//! `dissect`. `sweep` runs many, `trace` one twice, `shrink` ever smaller ones, `swarm` any.
+//! `fault` is what goes wrong and when, with `verbs`, `dns` and `attack`. `scenario` is what a file says,
+//! `run` what comes of it: `check` and `bounds` watch it, `disturbance` knows what was done to whom, `log`
+//! and `panics` what went wrong inside of a node; `liveness` and `expect` judge it, `outcome` is what is
+//! told. `story` is what reports draw, by `dissect`. `sweep` runs many, `trace` one twice, `shrink` ever smaller ones, `swarm` any.
 
 mod acquaint;
 mod attack;
@@ -143,6 +145,7 @@ mod views;
 
 pub use builder::{Builder, check};
 pub use cluster::Cluster;
+pub use fault::FaultId;
 pub use host::Setup;
 pub use network::{Datagram, Deeds, Network, RuleId};
 pub use record::{Record, describe};

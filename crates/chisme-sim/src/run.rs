@@ -12,7 +12,6 @@ use rand::rngs::ChaCha8Rng;
 use crate::check::Watch;
 use crate::cluster::Cluster;
 use crate::expect;
-use crate::fault::Faults;
 use crate::log::Errors;
 use crate::network::{Effect, NodeSet, Scope};
 use crate::outcome::{Figures, Outcome, Traffic, Verdict};
@@ -140,8 +139,6 @@ struct Run<'a> {
     disturbed: bool,
     /// Whether nothing changed in the quiet phase; none if it did not come to one.
     quiet: Option<bool>,
-    /// None only while they play, and if what plays them has panicked.
-    faults: Option<Faults<'a>>,
 }
 
 impl<'a> Run<'a> {
@@ -161,7 +158,6 @@ impl<'a> Run<'a> {
             faults_ended_at: 0.0,
             disturbed: false,
             quiet: None,
-            faults: Some(Faults::new(scenario, seed)),
         }
     }
 
@@ -202,18 +198,15 @@ impl<'a> Run<'a> {
             let effect = Effect::Impair(Box::new(self.scenario.network.clone()));
             self.cluster.rule(Scope::Between(NodeSet::all(), NodeSet::all()), effect, None);
         }
-        let machines = self.faults.as_ref().map_or(nodes.count, Faults::machines);
-        for n in 0..machines {
-            // Those that exist only for a fault start with it.
-            let label =
-                if n < nodes.count { format!("n{n}") } else { format!("x{}", n - nodes.count) };
-            let setup = self.cluster.setup(&label);
+        for n in 0..count {
+            let setup = self.cluster.setup(&format!("n{n}"));
             self.scenario.config.apply(setup);
             if self.scenario.detector == DetectorMode::Baseline {
                 setup.baseline = NonZeroU32::new(count).or(Some(NonZeroU32::MIN));
             }
         }
-        if self.faults.as_ref().is_some_and(Faults::need_recordings) {
+        self.cluster.zones.clone_from(&nodes.zones);
+        if self.scenario.faults.iter().any(|timed| timed.fault.needs_recordings()) {
             self.cluster.record_datagrams();
         }
         for n in 0..count {
@@ -233,13 +226,14 @@ impl<'a> Run<'a> {
     }
 
     fn disturb(&mut self) {
-        let Some(mut faults) = self.faults.take() else { return };
         let before = Load::so_far(&self.cluster);
-        faults.play(&mut self.cluster);
+        for timed in &self.scenario.faults {
+            self.cluster.plan_fault(timed.clone());
+        }
+        self.cluster.run_faults();
         self.faults_ended_at = seconds(self.cluster.now());
         let load = Load::so_far(&self.cluster).since(&before, self.scenario.nodes.count);
         self.figures.datagrams_in_faults = load.map(|(datagrams, _)| datagrams);
-        self.faults = Some(faults);
     }
 
     /// After the faults every view becomes right, and stays so.
@@ -342,12 +336,8 @@ impl<'a> Run<'a> {
     }
 
     fn into_outcome(mut self, point: &BTreeMap<String, toml::Value>, keep: &Keep) -> Outcome {
-        let mut ribbons = Vec::new();
-        if let Some(faults) = &mut self.faults {
-            let (marks, drawn) = faults.told(&mut self.cluster);
-            self.marks.extend(marks);
-            ribbons = drawn;
-        }
+        let (marks, ribbons) = self.cluster.faults_told();
+        self.marks.extend(marks);
         self.tally();
         self.messages();
         self.judge_marks();

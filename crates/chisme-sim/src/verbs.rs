@@ -6,7 +6,7 @@ use std::time::Duration;
 use chisme_proto::{DEFAULT_PORT, Input};
 
 use crate::cluster::Cluster;
-use crate::host::{EPOCH_MILLIS, SOCKET_BUFFER};
+use crate::host::{EPOCH_MILLIS, SOCKET_BUFFER, Setup};
 use crate::network::{Effect, Pulse, RuleId, Scope};
 use crate::outcome::ProcessState;
 
@@ -133,15 +133,28 @@ impl Cluster {
     }
 
     /// A machine that did not exist before starts at the address of one that is gone.
-    pub(crate) fn inherit_address(&mut self, from: usize, heir: usize) {
+    pub(crate) fn inherit_address(&mut self, from: usize) {
+        let heir = self.another_like(from);
         self.hosts[heir].setup.addresses = self.hosts[from].setup.addresses.clone();
         self.start_at(heir);
     }
 
-    /// Another machine starts under the name of one that runs.
-    pub(crate) fn start_twin(&mut self, of: usize, twin: usize) {
+    /// A machine that did not exist before starts under the name of one that runs.
+    pub(crate) fn start_twin(&mut self, of: usize) -> usize {
+        let twin = self.another_like(of);
         self.hosts[twin].setup.name = self.hosts[of].setup.name.clone();
         self.start_at(twin);
+        twin
+    }
+
+    /// Makes a machine, the next of `x0`, `x1` and so on, that is configured like another one.
+    fn another_like(&mut self, other: usize) -> usize {
+        let label = (0..).map(|n| format!("x{n}")).find(|label| !self.labels.contains_key(label));
+        let label = label.expect("there are fewer machines than numbers");
+        let Setup { name, addresses, .. } = self.setup(&label).clone();
+        let setup = Setup { name, addresses, ..self.hosts[other].setup.clone() };
+        *self.setup(&label) = setup;
+        self.index(&label)
     }
 
     pub(crate) fn rule(&mut self, scope: Scope, effect: Effect, pulse: Option<Pulse>) -> RuleId {

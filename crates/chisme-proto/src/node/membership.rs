@@ -297,7 +297,9 @@ impl Node {
             self.view_changed(now);
         }
         let was_up = before.is_some_and(|(_, was_up)| was_up);
-        self.records_of_members_changed(is_up && !was_up, now);
+        if is_up && !was_up {
+            self.member_came_up(now);
+        }
         if self.table.at(id.index).is_some_and(Entry::is_lost) && !self.schedule.has_healing() {
             self.schedule_healing(now);
         }

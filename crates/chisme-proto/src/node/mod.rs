@@ -480,7 +480,6 @@ impl Node {
     /// Starts a foca under the present session and life that knows nobody.
     fn rebuild_engine(&mut self) {
         self.generation += 1;
-        self.records.forget_summary();
         self.incarnation = 0;
         self.effects = Effects::default();
         self.gossip.forget_timer();

@@ -2,6 +2,7 @@
 //!
 //! digest differs → buckets → pages of the buckets that differ → each asks for what it lacks → parts.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::records::row;
 use super::{Node, room_beside_sender};
 use crate::Instant;
 use crate::identity::NameHash;
-use crate::record::digest::{Summary, bucket};
+use crate::record::digest::Summary;
 use crate::record::fetch::{Begin, Put, Wanted};
 use crate::record::{FRAGMENT_BYTES, Published, Stamp, fragments};
 use crate::swim::Id;
@@ -27,6 +28,9 @@ const PART_BYTES: usize = ROW_BYTES + 1 + 3;
 
 /// The most bytes of the heads of all sections, counts and the range of a page included.
 const HEADS_BYTES: usize = 64;
+
+/// The end of all name hashes.
+const LAST: [u8; 16] = [u8::MAX; 16];
 
 /// The most datagrams of versions that answer one page.
 const MAX_ANSWER_DATAGRAMS: usize = 4;
@@ -288,12 +292,9 @@ impl Node {
         if buckets == 0 {
             return;
         }
-        let rows: Vec<RecordRow> = self
-            .all_published()
-            .iter()
-            .filter(|(hash, _)| buckets >> bucket(*hash) & 1 == 1)
-            .map(|(hash, published)| row(*hash, published))
-            .collect();
+        let published = self.published_in(buckets, None, NameHash::from_bytes(LAST));
+        let rows: Vec<RecordRow> =
+            published.into_iter().map(|(hash, published)| row(hash, published)).collect();
         let per_page = self.record_room() / ROW_BYTES;
         let pages = rows.len().div_ceil(per_page).max(1);
         let mut above = None;
@@ -304,7 +305,7 @@ impl Node {
             let rows: Vec<RecordRow> =
                 rows.iter().skip(n * per_page).take(per_page).copied().collect();
             let last = rows.last().filter(|_| n + 1 < pages);
-            let up_to = last.map_or([u8::MAX; 16], |row| row.key.hash);
+            let up_to = last.map_or(LAST, |row| row.key.hash);
             let page = Some(RecordPage { buckets, above, up_to, rows: List(rows) });
             self.send_to_member(&to, &Body::Record(RecordBody { page, ..RecordBody::default() }));
             above = Some(up_to);
@@ -319,14 +320,13 @@ impl Node {
         if !self.records.pages.take(now) {
             return;
         }
-        for (hash, published) in self.all_published() {
-            let bytes = hash.to_bytes();
-            let covered = page.buckets >> bucket(hash) & 1 == 1
-                && page.above.is_none_or(|above| bytes > above)
-                && bytes <= page.up_to;
-            let theirs = page.rows.0.iter().find(|row| row.key.hash == bytes);
-            let behind = theirs.is_none_or(|row| row.key.stamp() < published.stamp);
-            if covered && behind && !outbox.add_row(row(hash, &published), false) {
+        let theirs: BTreeMap<NameHash, Stamp> =
+            page.rows.0.iter().map(|row| (row.key.hash(), row.key.stamp())).collect();
+        let (above, up_to) =
+            (page.above.map(NameHash::from_bytes), NameHash::from_bytes(page.up_to));
+        for (hash, published) in self.published_in(page.buckets, above, up_to) {
+            let behind = theirs.get(&hash).is_none_or(|stamp| *stamp < published.stamp);
+            if behind && !outbox.add_row(row(hash, published), false) {
                 return;
             }
         }

@@ -12,7 +12,7 @@ use super::record_exchange::Outbox;
 use super::{Node, Timer};
 use crate::identity::NameHash;
 use crate::limit::{SourceLimits, TokenBucket};
-use crate::record::digest::Summary;
+use crate::record::digest::{Summary, bucket};
 use crate::record::fetch::Fetches;
 use crate::record::rumours::Rumours;
 use crate::record::{Published, Stamp, fragments};
@@ -74,8 +74,6 @@ pub(super) struct Records {
     pub(super) turned_away: bool,
     tick_at: Option<Instant>,
     last_tick: Option<Instant>,
-    /// What is known of those up; none when that has changed.
-    summary: Option<Summary>,
     digest_at: Instant,
     /// What the next SWIM datagram carries of it.
     pub(super) to_attach: Option<u64>,
@@ -101,7 +99,6 @@ impl Records {
             turned_away: false,
             tick_at: None,
             last_tick: None,
-            summary: None,
             digest_at: now,
             to_attach: None,
             recent_until: now,
@@ -122,14 +119,8 @@ impl Records {
         Arc::clone(&self.own)
     }
 
-    /// Who is up, or what is known of them, has changed.
-    pub(super) const fn forget_summary(&mut self) {
-        self.summary = None;
-    }
-
     /// Something was learnt: what follows is worth comparing soon.
     pub(super) fn stir(&mut self, now: Instant) {
-        self.summary = None;
         self.recent_until = now + RECENT;
         self.settled_at = now + SETTLING;
         self.compare_wait = FIRST_COMPARISON;
@@ -178,22 +169,19 @@ impl Node {
         self.output(Output::RecordEdited { request, result });
     }
 
-    /// Who is up has changed, or what is held of them: what is known of records has too.
-    pub(super) fn records_of_members_changed(&mut self, came_up: bool, now: Instant) {
-        self.records.forget_summary();
-        if came_up {
-            self.records.stir(now);
-            if self.table.up() == 1 {
-                self.records.digest_at = now;
-            }
-            let young = |last: Instant| now - last < YOUNG;
-            if self.records.published.is_some() && self.records.last_published.is_some_and(young) {
-                // Who came up meanwhile may have been told before it knew us, and have dropped it.
-                self.tell_of_record(self.hash, now);
-            }
-            if self.records.publish_at.is_some() || !self.records.rumours.is_empty() {
-                self.tick_records_soon(now);
-            }
+    /// Who comes up has a record, and knows of records, perhaps.
+    pub(super) fn member_came_up(&mut self, now: Instant) {
+        self.records.stir(now);
+        if self.table.up() == 1 {
+            self.records.digest_at = now;
+        }
+        let young = |last: Instant| now - last < YOUNG;
+        if self.records.published.is_some() && self.records.last_published.is_some_and(young) {
+            // Who came up meanwhile may have been told before it knew us, and have dropped it.
+            self.tell_of_record(self.hash, now);
+        }
+        if self.records.publish_at.is_some() || !self.records.rumours.is_empty() {
+            self.tick_records_soon(now);
         }
     }
 
@@ -310,30 +298,35 @@ impl Node {
         self.table.record(entry.index()).cloned()
     }
 
-    /// All records of members that are up, our own among them, by name hash.
-    pub(super) fn all_published(&self) -> Vec<(NameHash, Arc<Published>)> {
-        let of =
-            |(entry, published): (&Entry, &Arc<Published>)| (entry.hash(), Arc::clone(published));
-        let members = self.table.records_up().map(of);
-        let own = self.records.published.clone().map(|published| (self.hash, published));
-        let mut all: Vec<_> = members.chain(own).collect();
-        all.sort_by_key(|(hash, _)| *hash);
+    /// The records of members up in these buckets, above one name hash and up to another, our own among
+    /// them, by name hash.
+    pub(super) fn published_in(
+        &self,
+        buckets: u16,
+        above: Option<NameHash>,
+        up_to: NameHash,
+    ) -> Vec<(NameHash, &Published)> {
+        let wanted = |hash: NameHash| buckets >> bucket(hash) & 1 == 1;
+        let in_range = self.table.above(above).take_while(|entry| entry.hash() <= up_to);
+        let of_members = in_range.filter(|entry| entry.is_up() && wanted(entry.hash()));
+        let known = |entry: &Entry| Some((entry.hash(), &**self.table.record(entry.index())?));
+        let mut all: Vec<(NameHash, &Published)> = of_members.filter_map(known).collect();
+        let is_ours = self.hash <= up_to && above.is_none_or(|above| self.hash > above);
+        if let Some(own) =
+            self.records.published.as_deref().filter(|_| is_ours && wanted(self.hash))
+        {
+            let place = all.partition_point(|(hash, _)| *hash < self.hash);
+            all.insert(place, (self.hash, own));
+        }
         all
     }
 
-    /// Sums over all records that are known of members up.
-    pub(super) fn record_summary(&mut self) -> Summary {
-        if let Some(summary) = self.records.summary {
-            return summary;
-        }
-        let mut summary = Summary::default();
-        for (entry, published) in self.table.records_up() {
-            summary.add(entry.hash(), published.stamp);
-        }
+    /// Sums over all records that are known of members up, our own among them.
+    pub(super) fn record_summary(&self) -> Summary {
+        let mut summary = *self.table.summary();
         if let Some(own) = &self.records.published {
             summary.add(self.hash, own.stamp);
         }
-        self.records.summary = Some(summary);
         summary
     }
 

@@ -1,7 +1,7 @@
 //! Which records are known, in 128 bytes: the same for two nodes that hold the same versions.
 //!
-//! It is order-free: sixteen sums, one for each value of the first four bits of a name hash. It knows
-//! nothing of who is up; its caller adds what counts.
+//! It is order-free: sixteen sums, one for each value of the first four bits of a name hash, kept at every
+//! change by one subtraction and one addition. It knows nothing of who is up; its caller adds what counts.
 
 use super::Stamp;
 use crate::identity::NameHash;
@@ -18,6 +18,12 @@ impl Summary {
     pub(crate) fn add(&mut self, hash: NameHash, stamp: Stamp) {
         let sum = &mut self.0[bucket(hash)];
         *sum = sum.wrapping_add(mark(hash, stamp));
+    }
+
+    /// Takes a record out that was added.
+    pub(crate) fn subtract(&mut self, hash: NameHash, stamp: Stamp) {
+        let sum = &mut self.0[bucket(hash)];
+        *sum = sum.wrapping_sub(mark(hash, stamp));
     }
 
     /// All in one number; 0 if nothing was added.

@@ -134,6 +134,21 @@ impl Scenario {
     }
 }
 
+/// The lines of one `[[fault]]`, without these words; `at` is zero if it is not said.
+impl TryFrom<&str> for TimedFault {
+    type Error = ScenarioError;
+
+    fn try_from(text: &str) -> Result<Self, ScenarioError> {
+        let syntax = |error: toml::de::Error| ScenarioError::Syntax(error.to_string());
+        let table: FaultTable = toml::from_str(text).map_err(syntax)?;
+        if table.again.is_some() {
+            let problem = "is for files: begin the fault again, or end it and begin another";
+            return Err(meaning("again", problem));
+        }
+        table.into_fault().map_err(|problem| meaning("fault", problem))
+    }
+}
+
 /// Puts a value where a path leads to; tables on the way are made, places in lists must exist.
 fn set(table: &mut toml::Table, path: &str, value: &toml::Value) -> Result<(), ScenarioError> {
     let wrong = || meaning(path, "leads to no setting of this scenario");
@@ -385,6 +400,11 @@ impl FaultTable {
         let Some(lasts) = first.lasts.or((times == 0).then_some(Duration::ZERO)) else {
             return Err("begins again but never ends: give it a `for`".to_owned());
         };
+        if let Fault::Attack(_) = first.fault
+            && first.lasts.is_none()
+        {
+            return Err("an attack must end: give it a `for`".to_owned());
+        }
         if times > MAX_AGAIN {
             return Err(format!("begins again {times} times; at most {MAX_AGAIN} are possible"));
         }
@@ -433,7 +453,11 @@ impl FaultTable {
             0 => return Err("says when, but not what: give it one of link, cut, flip_flop, swizzle, crash, restart, leave, rolling_restart, freeze, stall, slow, small_buffer, reuse_address, duplicate_name, clock, dns, attack".to_owned()),
             n => return Err(format!("names {n} faults: give each its own [[fault]]")),
         };
-        Ok(TimedFault { at: self.at.0, lasts: self.lasts.map(|span| span.0), fault })
+        Ok(TimedFault {
+            at: self.at.map_or(Duration::ZERO, |at| at.0),
+            lasts: self.lasts.map(|span| span.0),
+            fault,
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::Group;
+use crate::attack::Attacker;
 use crate::host::Setup;
 
 /// What happens to a cluster, and what must come of it.
@@ -394,7 +395,36 @@ pub struct Quantiles {
     pub max: Option<Duration>,
 }
 
+impl TimedFault {
+    /// The same, but it begins so much later.
+    #[must_use]
+    pub fn after(self, wait: Duration) -> Self {
+        Self { at: self.at + wait, ..self }
+    }
+
+    /// The same, but it ends after so long.
+    #[must_use]
+    pub fn lasting(self, lasts: Duration) -> Self {
+        Self { lasts: Some(lasts), ..self }
+    }
+}
+
+impl From<Fault> for TimedFault {
+    /// At once, and without an end.
+    fn from(fault: Fault) -> Self {
+        Self { at: Duration::ZERO, lasts: None, fault }
+    }
+}
+
 impl Fault {
+    /// Whether it uses what was sent before.
+    pub(crate) const fn needs_recordings(&self) -> bool {
+        match self {
+            Self::Attack(attack) => Attacker::records(attack.kind),
+            _ => false,
+        }
+    }
+
     /// The nodes that it is about; none if several groups are.
     pub(crate) const fn nodes(&self) -> Option<&Group> {
         Some(match self {

@@ -219,7 +219,7 @@ pub(super) enum LatencyTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FaultTable {
-    pub(super) at: Span,
+    pub(super) at: Option<Span>,
     #[serde(rename = "for")]
     pub(super) lasts: Option<Span>,
     pub(super) again: Option<AgainTable>,

@@ -1,0 +1,338 @@
+//! One fault, from the resolution of its groups to its end.
+//!
+//! It knows the rules of the network and whom they disturb; when it is its turn is not its matter.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chisme_proto::Instant;
+use rand::rngs::ChaCha8Rng;
+
+use crate::cluster::Cluster;
+use crate::disturbance::{Disturbance, DisturbanceId};
+use crate::network::{Effect, NodeSet, Pulse, RuleId, Scope};
+use crate::scenario::{Cut, Fault, Group, Link, TimedFault};
+
+pub(super) struct Ongoing {
+    pub(super) timed: TimedFault,
+    /// How many machines there were when its groups were resolved.
+    count: usize,
+    /// The machines that it is about, and those at the other end of links.
+    pub(super) nodes: Vec<usize>,
+    others: Vec<usize>,
+    islands: Vec<Vec<usize>>,
+    /// Machines that bear the names of others for the time of it.
+    twins: Vec<usize>,
+    rules: Vec<RuleId>,
+    pub(super) turns: BTreeMap<usize, RuleId>,
+    excuses: Vec<Option<DisturbanceId>>,
+    /// How often it really did something, as far as it is known yet.
+    pub(super) deeds: u64,
+    pub(super) began: Option<Instant>,
+    pub(super) ended: Option<Instant>,
+}
+
+impl Ongoing {
+    /// Names all machines that a fault is about, among those that there are.
+    pub(super) fn resolve(timed: TimedFault, cluster: &Cluster, rng: &mut ChaCha8Rng) -> Self {
+        let count = cluster.hosts.len();
+        let mut resolve =
+            |group: &Group, others: &[usize]| group.resolve(count, &cluster.zones, others, rng);
+        let (nodes, others, islands) = match &timed.fault {
+            Fault::Link { from, to, .. } | Fault::Cut(Cut::OneWay { from, to }) => {
+                let (first, second) = (resolve(from, &[]), resolve(to, &[]));
+                // `rest` on either side is whoever is not on the other.
+                let nodes = resolve(from, &second);
+                let others = resolve(to, &first);
+                (if from.is_rest() { nodes } else { first }, others, Vec::new())
+            }
+            Fault::Cut(Cut::Islands(groups)) => {
+                let mut islands: Vec<Vec<usize>> = Vec::new();
+                for group in groups {
+                    let so_far: Vec<usize> = islands.concat();
+                    islands.push(resolve(group, &so_far));
+                }
+                (islands.concat(), Vec::new(), islands)
+            }
+            Fault::Cut(Cut::Majorities) => ((0..count).collect(), Vec::new(), Vec::new()),
+            fault => {
+                let nodes = fault.nodes().map_or_else(Vec::new, |group| resolve(group, &[]));
+                let others = (0..count).filter(|node| !nodes.contains(node)).collect();
+                (nodes, others, Vec::new())
+            }
+        };
+        Self {
+            timed,
+            count,
+            nodes,
+            others,
+            islands,
+            twins: Vec::new(),
+            rules: Vec::new(),
+            turns: BTreeMap::new(),
+            excuses: Vec::new(),
+            deeds: 0,
+            began: None,
+            ended: None,
+        }
+    }
+
+    /// What it does when it begins; whatever goes one after another is up to the agenda.
+    pub(super) fn begin(&mut self, cluster: &mut Cluster) {
+        match self.timed.fault.clone() {
+            Fault::Link { both_ways, link, .. } => self.links(both_ways, &link, cluster),
+            Fault::Cut(cut) => self.cut(&cut, cluster),
+            Fault::FlipFlop { period, ingress, .. } => {
+                let pulse = Pulse { since: cluster.now(), period };
+                self.flip_flop(pulse, ingress, cluster);
+            }
+            Fault::Crash { .. } => {
+                for node in self.nodes.clone() {
+                    self.deeds += u64::from(cluster.crash_at(node));
+                }
+            }
+            Fault::Restart { new_address, clock, .. } => {
+                for node in self.nodes.clone() {
+                    self.deeds += u64::from(cluster.crash_at(node));
+                    if let Some(seconds) = clock {
+                        cluster.step_clock_at(node, seconds);
+                    }
+                    if new_address {
+                        cluster.readdress(node);
+                    }
+                    cluster.start_if_gone(node);
+                }
+            }
+            Fault::Freeze { .. } => self.impair(cluster, Cluster::freeze_at),
+            Fault::Stall { .. } => self.impair(cluster, Cluster::stall_at),
+            Fault::Slow { per_datagram, .. } => {
+                self.impair(cluster, |cluster, node| cluster.slow_at(node, per_datagram));
+            }
+            Fault::SmallBuffer { datagrams, .. } => {
+                for &node in &self.nodes {
+                    cluster.set_buffer_at(node, Some(datagrams));
+                }
+                let (from, to) = (self.everybody(), self.nodes.clone());
+                self.excuses.push(cluster.disturb(Disturbance::Links { from, to }));
+            }
+            Fault::ReuseAddress { .. } => {
+                for &node in &self.nodes {
+                    self.deeds += u64::from(cluster.crash_at(node));
+                    cluster.inherit_address(node);
+                }
+            }
+            Fault::DuplicateName { .. } => {
+                self.twins = self.nodes.iter().map(|&node| cluster.start_twin(node)).collect();
+                self.deeds += self.twins.len() as u64;
+                self.excuses.push(cluster.disturb(Disturbance::Impaired(self.twins.clone())));
+            }
+            Fault::Clock { drift_ppm, step_seconds, .. } => {
+                for &node in &self.nodes {
+                    cluster.drift_at(node, drift_ppm);
+                    cluster.step_clock_at(node, step_seconds);
+                    self.deeds += 1;
+                }
+            }
+            Fault::Dns { answer, .. } => {
+                let zones = cluster.zones.len();
+                for &node in &self.nodes {
+                    let zone = node.checked_rem(zones);
+                    let peers = (0..self.count)
+                        .filter(|peer| zone.is_none() || peer.checked_rem(zones) == zone);
+                    cluster.dns_says(node, &answer, peers.collect());
+                }
+            }
+            Fault::Swizzle { .. }
+            | Fault::Leave { .. }
+            | Fault::RollingRestart { .. }
+            | Fault::Attack(_) => {}
+        }
+    }
+
+    /// Undoes what it did, once.
+    pub(super) fn end(&mut self, cluster: &mut Cluster) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.ended = Some(cluster.now());
+        if self.began.is_none() {
+            return;
+        }
+        self.lift(cluster);
+        match &self.timed.fault {
+            Fault::Crash { .. } => {
+                for &node in &self.nodes {
+                    cluster.start_if_gone(node);
+                }
+            }
+            Fault::Freeze { .. } => self.nodes.iter().for_each(|&node| cluster.thaw_at(node)),
+            Fault::Stall { .. } => self.nodes.iter().for_each(|&node| cluster.unstall_at(node)),
+            Fault::Slow { .. } => {
+                for &node in &self.nodes {
+                    cluster.slow_at(node, Duration::ZERO);
+                }
+            }
+            Fault::SmallBuffer { .. } => {
+                for &node in &self.nodes {
+                    self.deeds += cluster.overflowed_at(node);
+                    cluster.set_buffer_at(node, None);
+                }
+            }
+            Fault::DuplicateName { .. } => {
+                for &twin in &self.twins {
+                    cluster.crash_at(twin);
+                }
+            }
+            Fault::Clock { .. } => {
+                for &node in &self.nodes {
+                    cluster.drift_at(node, 0);
+                }
+            }
+            Fault::Dns { .. } => {
+                for &node in &self.nodes {
+                    self.deeds += cluster.dns_is_right(node);
+                }
+            }
+            _ => {}
+        }
+        for id in std::mem::take(&mut self.excuses) {
+            cluster.calm(id);
+        }
+    }
+
+    /// Counts what is counted only at the end, of a fault that has none.
+    pub(super) fn take_stock(&mut self, cluster: &mut Cluster) {
+        self.lift(cluster);
+        if let Fault::SmallBuffer { .. } = self.timed.fault
+            && self.ended.is_none()
+        {
+            self.deeds += self.nodes.iter().map(|&n| cluster.overflowed_at(n)).sum::<u64>();
+        }
+    }
+
+    pub(super) const fn is_of_a_moment(&self) -> bool {
+        matches!(self.timed.fault, Fault::Restart { .. } | Fault::ReuseAddress { .. })
+    }
+
+    pub(super) fn everybody(&self) -> Vec<usize> {
+        let mut all: Vec<usize> = self.nodes.iter().chain(&self.others).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    fn rule(&mut self, cluster: &mut Cluster, scope: Scope, effect: Effect, pulse: Option<Pulse>) {
+        self.rules.push(cluster.rule(scope, effect, pulse));
+    }
+
+    pub(super) fn apart(&mut self, from: Vec<usize>, to: Vec<usize>, cluster: &mut Cluster) {
+        self.excuses.push(cluster.disturb(Disturbance::Apart { from, to }));
+    }
+
+    fn impair(&mut self, cluster: &mut Cluster, how: impl Fn(&mut Cluster, usize) -> bool) {
+        for node in self.nodes.clone() {
+            self.deeds += u64::from(how(cluster, node));
+        }
+        self.excuses.push(cluster.disturb(Disturbance::Impaired(self.nodes.clone())));
+    }
+
+    fn links(&mut self, both_ways: bool, link: &Link, cluster: &mut Cluster) {
+        let (from, to) = (NodeSet::of(&self.nodes), NodeSet::of(&self.others));
+        let effect = Effect::Impair(Box::new(link.clone()));
+        self.rule(cluster, Scope::Between(from.clone(), to.clone()), effect.clone(), None);
+        if both_ways {
+            self.rule(cluster, Scope::Between(to, from), effect, None);
+        }
+        let (from, to) = (self.nodes.clone(), self.others.clone());
+        let disturbance = if link.clog {
+            Disturbance::Apart { from, to }
+        } else {
+            Disturbance::Links { from, to }
+        };
+        self.excuses.push(cluster.disturb(disturbance));
+    }
+
+    fn flip_flop(&mut self, pulse: Pulse, ingress: bool, cluster: &mut Cluster) {
+        let inside = NodeSet::of(&self.nodes);
+        let scope = if ingress {
+            Scope::Between(NodeSet::but(&self.nodes), inside)
+        } else {
+            Scope::Across(inside)
+        };
+        self.rule(cluster, scope, Effect::Lose, Some(pulse));
+        self.apart(self.others.clone(), self.nodes.clone(), cluster);
+        if !ingress {
+            self.apart(self.nodes.clone(), self.others.clone(), cluster);
+        }
+    }
+
+    fn cut(&mut self, cut: &Cut, cluster: &mut Cluster) {
+        let count = self.count;
+        let (nodes, others) = (self.nodes.clone(), self.others.clone());
+        match cut {
+            Cut::Off(_) => {
+                self.rule(cluster, Scope::Across(NodeSet::of(&nodes)), Effect::Lose, None);
+                self.apart(nodes.clone(), others.clone(), cluster);
+                self.apart(others, nodes, cluster);
+            }
+            Cut::OneWay { .. } => {
+                let scope = Scope::Between(NodeSet::of(&nodes), NodeSet::of(&others));
+                self.rule(cluster, scope, Effect::Lose, None);
+                self.apart(nodes, others, cluster);
+            }
+            Cut::Islands(_) => self.parts(&self.islands.clone(), &[], cluster),
+            Cut::Bridge(_) => {
+                // `others` without the bridge, in two halves.
+                let (one, other) = others.split_at(others.len() / 2);
+                self.parts(&[one.to_vec(), other.to_vec()], &nodes, cluster);
+            }
+            Cut::Majorities => {
+                // With itself each node reaches a majority, the nearest ones.
+                let reach = (count / 2).div_ceil(2);
+                self.rule(cluster, Scope::Ring { count, reach }, Effect::Lose, None);
+                for node in 0..count {
+                    let far = |other: &usize| {
+                        let apart = node.abs_diff(*other);
+                        apart.min(count - apart) > reach
+                    };
+                    self.apart(vec![node], (0..count).filter(far).collect(), cluster);
+                }
+            }
+        }
+    }
+
+    /// Parts that reach only themselves, and those who reach everybody.
+    fn parts(&mut self, parts: &[Vec<usize>], both: &[usize], cluster: &mut Cluster) {
+        let count = self.count;
+        let mut of = vec![u32::MAX; count];
+        // Whoever is in no part is on its own.
+        for (node, part) in of.iter_mut().enumerate() {
+            *part -= u32::try_from(node).unwrap_or(0);
+        }
+        for (n, part) in parts.iter().enumerate() {
+            for &node in part {
+                of[node] = u32::try_from(n + 1).unwrap_or(1);
+            }
+        }
+        for &node in both {
+            of[node] = 0;
+        }
+        for node in 0..count {
+            let cut = |other: &usize| of[node] != 0 && of[*other] != 0 && of[node] != of[*other];
+            let unreached: Vec<usize> = (0..count).filter(cut).collect();
+            if !unreached.is_empty() {
+                self.apart(vec![node], unreached, cluster);
+            }
+        }
+        self.rule(cluster, Scope::Parts(of), Effect::Lose, None);
+    }
+
+    /// Ends the rules of this fault.
+    fn lift(&mut self, cluster: &mut Cluster) {
+        let rules = std::mem::take(&mut self.rules);
+        let turns = std::mem::take(&mut self.turns).into_values();
+        for id in rules.into_iter().chain(turns) {
+            self.deeds += cluster.end_rule(id);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Every fault of a scenario file can be had from a test, alone and together with others.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use chisme_sim::scenario::{Fault, Group, TimedFault};
+use chisme_sim::{Cluster, millis, secs};
+
+/// As files have them; one line after another begins.
+const EACH: [&[&str]; 26] = [
+    &["link = { from = 'node[0]', to = 'rest', both_ways = true, is = { loss = 0.5 } }"],
+    &[
+        "link = { from = 'all', to = 'all', is = { duplicate = 0.3, reorder = 0.3, corrupt = 0.1 } }",
+    ],
+    &["link = { from = 'half', to = 'rest', is = { bandwidth = 2000, queue = 4000, mtu = 200 } }"],
+    &["link = { from = 'node[2]', to = 'rest', is = { clog = true } }"],
+    &["cut = { off = 'third' }"],
+    &["cut = { from = 'half', to = 'rest' }"],
+    &["cut = { islands = ['zone:a', 'zone:b'] }"],
+    &["cut = { bridge = 'node[4]' }"],
+    &["cut = { majorities = true }"],
+    &["flip_flop = { nodes = 'node[3]', period = '2s', ingress = true }"],
+    &["swizzle = { nodes = 'random(3)', step = '1s' }"],
+    &["crash = 'random(2)'"],
+    &["restart = { nodes = 'node[1]', new_address = true, clock = -5 }"],
+    &["leave = { nodes = 'node[5]' }"],
+    &["rolling_restart = { nodes = 'first(3)', every = '4s' }"],
+    &["freeze = 'node[6]'"],
+    &["stall = 'node[6]'", "small_buffer = { nodes = 'node[6]', datagrams = 2 }"],
+    &["slow = { nodes = 'node[6]', per_datagram = '200ms' }"],
+    &["reuse_address = 'node[7]'"],
+    &["duplicate_name = 'node[7]'"],
+    &["clock = { nodes = 'half', drift_ppm = 300, step_seconds = 2 }"],
+    &["dns = { nodes = 'all', answer = 'empty' }"],
+    &["attack = { nodes = 'all', kind = 'flood', rate = 50 }"],
+    &["attack = { nodes = 'all', kind = 'replay', rate = 50 }"],
+    &["attack = { nodes = 'node[0]', kind = 'wrong_key', rate = 20 }"],
+    &["attack = { nodes = 'half', kind = 'unreachable', rate = 20 }"],
+];
+
+/// One name for each kind of fault. A kind that is new has none until it stands here, and above.
+const fn kind(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Link { .. } => "link",
+        Fault::Cut(_) => "cut",
+        Fault::FlipFlop { .. } => "flip_flop",
+        Fault::Swizzle { .. } => "swizzle",
+        Fault::Crash { .. } => "crash",
+        Fault::Restart { .. } => "restart",
+        Fault::Leave { .. } => "leave",
+        Fault::RollingRestart { .. } => "rolling_restart",
+        Fault::Freeze { .. } => "freeze",
+        Fault::Stall { .. } => "stall",
+        Fault::Slow { .. } => "slow",
+        Fault::SmallBuffer { .. } => "small_buffer",
+        Fault::ReuseAddress { .. } => "reuse_address",
+        Fault::DuplicateName { .. } => "duplicate_name",
+        Fault::Clock { .. } => "clock",
+        Fault::Dns { .. } => "dns",
+        Fault::Attack(_) => "attack",
+    }
+}
+const KINDS: usize = 17;
+
+fn eight(seed: u64) -> Cluster {
+    let mut cluster = Cluster::builder().nodes(8).seed(seed).formed();
+    cluster.zones(&["a", "b"]);
+    cluster
+}
+
+fn frozen(node: usize) -> Fault {
+    Fault::Freeze { nodes: Group::node(node) }
+}
+
+#[test]
+fn each_fault_does_something_and_ends() {
+    let mut kinds = BTreeSet::new();
+    for (number, texts) in EACH.iter().enumerate() {
+        let mut cluster = eight(number as u64);
+        let begin = |text: &&str| {
+            let timed =
+                TimedFault::try_from(*text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            kinds.insert(kind(&timed.fault));
+            cluster.begin_fault(timed)
+        };
+        let ids: Vec<_> = texts.iter().map(begin).collect();
+        // Long enough that everybody asks DNS.
+        cluster.run_for(secs(100));
+        for id in ids {
+            assert!(cluster.end_fault(id) > 0, "{texts:?} did nothing");
+        }
+        cluster.expect_complete_within(secs(60));
+    }
+    assert_eq!(kinds.len(), KINDS, "{kinds:?}");
+}
+
+#[test]
+fn faults_come_and_go_by_themselves_while_time_passes() {
+    let mut cluster = eight(1);
+    cluster.begin_fault(TimedFault::from(frozen(3)).after(secs(2)).lasting(secs(20)));
+    cluster.begin_fault("at = '1s'\nfor = '20s'\ncut = { off = 'node[0..2]' }");
+    let views = |cluster: &Cluster| [4, 0].map(|n| cluster.view_of(&format!("n{n}")).len());
+    cluster.run_for(millis(900));
+    assert_eq!(views(&cluster), [8, 8]);
+    cluster.run_for(secs(18));
+    assert_eq!(views(&cluster), [5, 2], "n3 is frozen, n0 and n1 are cut off");
+    cluster.expect_complete_within(secs(30));
+}
+
+#[test]
+fn an_end_keeps_a_fault_from_beginning_and_comes_once() {
+    let mut cluster = eight(2);
+    let later = cluster.begin_fault(TimedFault::from(frozen(3)).after(secs(2)));
+    let now = cluster.begin_fault(frozen(4));
+    cluster.run_for(secs(1));
+    assert_eq!([cluster.end_fault(later), cluster.end_fault(now)], [0, 1]);
+    cluster.freeze("n4");
+    assert_eq!(cluster.end_fault(now), 1, "it thaws nothing that another has frozen");
+    cluster.run_for(secs(10));
+    let view = cluster.view_of("n0");
+    assert!(view.contains("n3") && !view.contains("n4"), "{view:?}");
+}
+
+#[test]
+fn a_seed_gives_the_same_run_with_faults() {
+    let digest = |seed| {
+        let mut cluster = eight(seed);
+        cluster.begin_fault("for = '10s'\nswizzle = { nodes = 'random(4)', step = '500ms' }");
+        cluster.begin_fault("for = '10s'\nattack = { nodes = 'all', kind = 'tamper', rate = 50 }");
+        cluster.run_for(secs(20));
+        cluster.digest()
+    };
+    assert_eq!(digest(5), digest(5));
+    assert_ne!(digest(5), digest(6));
+}
+
+#[test]
+fn what_is_no_fault_is_told_with_its_key() {
+    for (text, names) in [
+        ("freze = 'node[1]'", "freze"),
+        ("freeze = 'n1'", "\"n1\""),
+        ("at = '1s'", "what"),
+        ("for = '1s'\nagain = { times = 2, pause = '1s' }\nfreeze = 'all'", "again"),
+    ] {
+        let test = AssertUnwindSafe(|| eight(1).begin_fault(text));
+        let payload = catch_unwind(test).expect_err("it must fail");
+        let told = payload.downcast_ref::<String>().expect("a text");
+        assert!(told.contains(names), "{told}");
+    }
+}
