@@ -2,47 +2,34 @@
 # How long until half and all of the others know that one agent is gone: killed (SIGKILL, its host lives
 # on and says that nobody listens) or silent (SIGSTOP, like a host that crashed). One after another, each
 # victim replaced before the next. Beside serf of Debian with its LAN profile, where it is installed.
-# kills.sh [NODES [VICTIMS OF EACH KIND]], by default 32 and 30. PRESET=fast: with that preset.
+# kills.sh [NODES [VICTIMS OF EACH KIND]], by default 32 and 30. PRESET=fast: with that preset. SERF=no: without
+# serf, which takes most of the time.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/serf.sh"
 
 n=${1:-32} kills=${2:-30}
 [ -z "${PRESET:-}" ] || export CHISME_PRESET=$PRESET
 
-serf_start() {
-    # shellcheck disable=SC2016
-    serf agent -node="n$1" -bind="$net.$1:7946" -rpc-addr="$net.$1:7373" -log-level=err \
-        ${2:+-retry-join="$net.$2:7946"} \
-        -event-handler='member-failed=while read -r name rest; do echo "$(date +%s%N) $name"; done >>'"$work/serf$1" \
-        >"$work/serf$1.log" 2>&1 </dev/null &
-    pids[$1]=$!
-    disown $!
-    : >>"$work/serf$1"
-}
-serf_complete() {
-    local end=$(($(date +%s) + 180)) i
-    for ((i = 1; i <= n; i++)); do
-        until [ "$(serf members -rpc-addr="$net.$i:7373" -status=alive 2>/dev/null | wc -l)" = "$n" ]; do
-            [ "$(date +%s)" -le "$end" ] || { echo "serf: agent $i does not see all" >&2; exit 1; }
-            sleep 0.2
-        done
-    done
-}
+# complete COUNT SINCE: until all see all; or, of serf's, until each has seen so many come.
+serf_complete() { serf_joins "$n" "$1" "$2" 240 >/dev/null; }
 # When each of the others learnt that agent I is gone, of the moments after SINCE.
 chisme_known() {
     grep -h "\"event\":\"down\",\"peer\":\"n$1@measure.test\"" "$work"/[0-9]* |
         sed 's/.*"t":\([0-9]*\).*/\1/' | awk -v since="$2" '$1 > since'
 }
-serf_known() { awk -v since="$2" -v name="n$1" '$2 == name && $1 > since { print $1 }' "$work"/serf*[0-9]; }
+serf_known() {
+    awk -v since="$2" -v name="n$1" '$2 == "Failed" && $3 == name && $1 > since { print $1 }' "$work"/serf[0-9]*
+}
 chisme_start() { start "$1" ${2:+--connect "$net.$2:4747"}; }
 chisme_complete() { complete "$n" 180; }
 
 # victims KIND SIGNAL: prints, for each victim, after how many ns half and all of the others knew.
 victims() {
-    local kind=$1 signal=$2 k victim since end known
+    local kind=$1 signal=$2 k victim since end known back
     for ((k = 0; k < kills; k++)); do
         victim=$((2 + (k * 7 + 3) % (n - 1)))
-        # Not in step with anybody's period.
-        sleep "0.$((RANDOM % 1000 + 1000))"
+        # Not in step with anybody's period, nor with what the victim before has set off.
+        sleep "$((2 + RANDOM % 2)).$(printf %03d $((RANDOM % 1000)))"
         since=$(now)
         kill "-$signal" "${pids[victim]}"
         end=$(($(date +%s) + 90))
@@ -55,8 +42,9 @@ victims() {
         kill -KILL "${pids[victim]}" 2>/dev/null || true
         # What the last run of it wrote is no answer to whether the next one sees all.
         : >"$work/$victim"
+        back=$(now)
         "${kind}_start" "$victim" 1
-        "${kind}_complete"
+        "${kind}_complete" 1 "$back"
         echo "$kind $signal $((k + 1)) of $kills" >&2
     done
 }
@@ -68,14 +56,13 @@ measure() {
     local kind=$1 i
     "${kind}_start" 1
     for ((i = 2; i <= n; i++)); do "${kind}_start" "$i" 1; done
-    "${kind}_complete"
+    "${kind}_complete" "$n" 0
     victims "$kind" KILL >"$work/$kind.KILL"
     victims "$kind" STOP >"$work/$kind.STOP"
     for i in "${pids[@]}"; do kill -KILL "$i" 2>/dev/null || true; done
 }
 
-kinds=(chisme)
-if command -v serf >/dev/null; then kinds+=(serf); else echo "serf is not installed: no column of it" >&2; fi
+mapfile -t kinds < <(kinds)
 for kind in "${kinds[@]}"; do measure "$kind"; done
 printf '%-34s' "$n agents, $kills victims each, s"
 for kind in "${kinds[@]}"; do printf ' %12s %12s %12s %12s' "$kind half p50" "p99" "all p50" "p99"; done

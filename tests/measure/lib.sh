@@ -4,6 +4,7 @@
 # CHISME names the binary (default: target/release/chisme, built when it is missing).
 
 set -euo pipefail
+shopt -s inherit_errexit
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CHISME=${CHISME:-${CARGO_TARGET_DIR:-$here/target}/release/chisme}
 [ -x "$CHISME" ] || (cd "$here" && cargo build --release --quiet --bin chisme)
@@ -20,6 +21,20 @@ end_all() {
 }
 trap end_all EXIT
 trap 'exit 130' INT TERM
+
+# own_network "$@": the script goes on in a network namespace of its own, where a rule in the chain `in` of the
+# table `inet chisme` sees all that arrives. Needs root, unshare, ip and nft.
+own_network() {
+    if [ -z "${IN_OWN_NETWORK:-}" ]; then
+        rm -rf "$work"
+        exec unshare --net env IN_OWN_NETWORK=1 bash "$0" "$@"
+    fi
+    ip link set lo up
+    nft add table inet chisme
+    nft 'add chain inet chisme in { type filter hook input priority 0; }'
+}
+# lose PERCENT: so many of all datagrams are lost, each by itself.
+lose() { nft add rule inet chisme in meta l4proto udp numgen random mod 100 '<' "$1" drop; }
 
 now() { date +%s%N; }
 net=127.$((RANDOM % 200 + 20)).$((RANDOM % 250))

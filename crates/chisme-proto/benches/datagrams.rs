@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chisme_proto::internals::{Rumours, open, seal, unsealed};
+use chisme_proto::internals::{News, Rumours, Views, open, seal, unsealed};
 use chisme_proto::{
     ClusterName, Command, Config, Contact, Cookie, Endpoints, Identity, Input, Instant, KeyRing,
     Node, NodeName, Output, RequestId, Session, StretchedCookie,
@@ -78,6 +78,44 @@ mod updates {
         let packet = Rumours::new(count).encode();
         assert_eq!(Rumours::decode(&packet), Some(count.into()));
         bencher.bench(|| Rumours::decode(black_box(&packet)));
+    }
+}
+
+/// What one update costs in a view of so many members: foca's own part, what our table with its digest adds, and
+/// what of that is the digest.
+mod views {
+    use super::{Bencher, News, Views, black_box};
+
+    const MEMBERS: [u32; 3] = [100, 1_000, 10_000];
+
+    #[divan::bench(args = MEMBERS)]
+    fn foca_takes_an_incarnation(bencher: Bencher<'_, '_>, members: u32) {
+        let mut views = Views::of(members);
+        bencher.bench_local(|| views.update_foca(News::Incarnation));
+    }
+
+    #[divan::bench(args = MEMBERS)]
+    fn our_table_takes_an_incarnation(bencher: Bencher<'_, '_>, members: u32) {
+        let mut views = Views::of(members);
+        bencher.bench_local(|| views.update_ours(News::Incarnation));
+    }
+
+    #[divan::bench(args = MEMBERS)]
+    fn foca_takes_a_life(bencher: Bencher<'_, '_>, members: u32) {
+        let mut views = Views::of(members);
+        bencher.bench_local(|| views.update_foca(News::Life));
+    }
+
+    #[divan::bench(args = MEMBERS)]
+    fn our_table_takes_a_life(bencher: Bencher<'_, '_>, members: u32) {
+        let mut views = Views::of(members);
+        bencher.bench_local(|| views.update_ours(News::Life));
+    }
+
+    #[divan::bench(args = MEMBERS)]
+    fn the_digest_alone(bencher: Bencher<'_, '_>, members: u32) {
+        let views = Views::of(members);
+        bencher.bench_local(|| black_box(&views).digest());
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{Endpoints, Life, NodeName, Session};
 const FIRST_SWEEP: usize = 1_024;
 
 /// A member under one session and life, where it said that it can be reached.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) name: NodeName,
     pub(crate) hash: NameHash,
@@ -36,6 +36,11 @@ impl Run {
         encode(&name, &mut encoded);
         encode(&endpoints, &mut encoded);
         Self { name, hash, session, life, endpoints, encoded: encoded.into() }
+    }
+
+    /// The same member at the same place, at another age.
+    pub(crate) fn aged(&self, (session, life): (Session, Life)) -> Self {
+        Self { session, life, ..self.clone() }
     }
 }
 

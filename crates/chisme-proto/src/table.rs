@@ -268,7 +268,11 @@ impl Table {
         if entry.id().age() == age && entry.endpoints() == endpoints {
             return;
         }
-        let run = Run::new(entry.name().clone(), entry.hash(), age, endpoints);
+        let run = if entry.endpoints() == endpoints {
+            entry.run().aged(age)
+        } else {
+            Run::new(entry.name().clone(), entry.hash(), age, endpoints)
+        };
         let run = self.shared(run);
         let Some(entry) = self.entries.at_mut(index) else { return };
         let was_shown = entry.shown_state().is_some();

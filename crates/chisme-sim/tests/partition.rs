@@ -337,19 +337,25 @@ fn who_restarts_and_who_leaves_on_either_side_is_known_when_it_heals() {
     }
 }
 
-// The first side is gone for longer than anybody remembers: more have left than there are tombstones.
+// The sides are apart for longer than anybody remembers: on each more have died since than there are tombstones.
 #[test]
-fn a_side_that_is_forgotten_is_found_by_its_seeds() {
+fn sides_that_have_forgotten_each_other_are_found_by_their_seeds() {
     for seed in seeds(3) {
         let mut cluster = formed(12, seed);
-        cluster.partition(&borrowed(&labels(0..6)));
-        cluster.run_for(secs(30));
-        for n in 0..300 {
-            let label = format!("passing{n}");
-            cluster.start(&label);
-            cluster.run_for(secs(2));
-            cluster.leave(&label);
-            cluster.run_for(secs(3));
+        let passing = |side: &str| (0..400).map(|n| format!("{side}{n}")).collect::<Vec<_>>();
+        let (here, there) = (passing("here"), passing("there"));
+        cluster.partition(&borrowed(&[labels(0..6), here.clone()].concat()));
+        for label in &there {
+            cluster.setup(label).seeds = Some(vec!["n6".to_owned()]);
+        }
+        for (here, there) in here.chunks(50).zip(there.chunks(50)) {
+            here.iter().chain(there).for_each(|label| cluster.start(label));
+            cluster.run_for(secs(5));
+            here.iter().chain(there).for_each(|label| cluster.crash(label));
+            cluster.run_for(secs(20));
+        }
+        for (one, other) in labels(0..6).iter().zip(labels(6..12)) {
+            assert_eq!((cluster.member(one, &other), cluster.member(&other, one)), (None, None));
         }
         cluster.heal();
         cluster.expect_complete_within(secs(90));
