@@ -11,6 +11,8 @@ cut_in_two() {
     local one="$net.1-$net.$((n / 2))" other="$net.$((n / 2 + 1))-$net.$n"
     nft add rule inet chisme in ip saddr "$one" ip daddr "$other" drop
     nft add rule inet chisme in ip saddr "$other" ip daddr "$one" drop
+    # serf connects from no address in particular, so that nothing says on which side it is: no TCP at all.
+    nft add rule inet chisme in meta l4proto tcp drop
 }
 # Each half has buried the other.
 chisme_apart() {

@@ -19,8 +19,8 @@ pub enum Preset {
     /// The same network for those who would rather know soon: a process may be frozen for 1.5 s, one that
     /// is frozen for 2 s may be called Down, and the load at rest is higher.
     Fast,
-    /// Between continents: round trips up to 300 ms and more. A process may be frozen for 4 s; one that is
-    /// frozen for 5 s may be called Down.
+    /// Between continents: round trips up to 300 ms and more. A process may be frozen for 3.5 s; one that is
+    /// frozen for 4 s may be called Down.
     Wan,
     /// Processes of one host, over loopback: nothing is lost on the way. A process may be frozen for
     /// 1.5 s; one that is frozen for 2 s may be called Down.
@@ -97,8 +97,8 @@ impl Detector {
     /// See [`Preset::Wan`].
     pub fn wan() -> Self {
         Self {
-            probe_period: ms(1_500),
-            probe_timeout: ms(750),
+            probe_period: ms(1_100),
+            probe_timeout: ms(550),
             suspicion_timeout: ms(2_500),
             reprobe_period: ms(400),
             gossip_period: ms(400),

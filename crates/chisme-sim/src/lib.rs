@@ -99,7 +99,7 @@
 //!
 //! `fault` is what goes wrong and when, with `verbs`, `dns` and `attack`. `scenario` is what a file says,
 //! `run` what comes of it: `check` and `bounds` watch it, `disturbance` knows what was done to whom, `log`
-//! and `panics` what went wrong inside of a node; `liveness` and `expect` judge it, `outcome` is what is
+//! and `panics` what went wrong inside of a node; `liveness` and `expect` judge it, `targets` all seeds together; `outcome` is what is
 //! told. `story` is what reports draw, by `dissect`. `sweep` runs many, `trace` one twice, `shrink` ever smaller ones, `swarm` any.
 
 mod acquaint;
@@ -138,6 +138,7 @@ mod shrink;
 mod story;
 mod swarm;
 mod sweep;
+mod targets;
 mod trace;
 mod verbs;
 mod view;
@@ -154,6 +155,7 @@ pub use run::{Keep, run};
 pub use shrink::{Patience, Shrunk, shrink};
 pub use swarm::swarm;
 pub use sweep::{Point, Progress, Results, Spread, Summary, Sweep, no_longer_missed, worst};
+pub use targets::{Judged, judge_targets};
 pub use trace::{Difference, check_determinism};
 
 use std::time::Duration;

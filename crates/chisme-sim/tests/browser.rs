@@ -187,7 +187,7 @@ fn real_run() -> Outcome {
 #[test]
 fn a_report_of_a_run_works_in_a_browser() {
     let Some(browser) = Browser::find("run") else { return };
-    let page = report::html("split", REPLAY, &[real_run()]);
+    let page = report::html("split", REPLAY, &[real_run()], &[]);
     let path = write("run.html", &page);
     let (light, printed) = browser.picture(&path, "run-light.png", &["--window-size=1280,3600"]);
     assert!(printed.console.is_empty(), "{:?}", printed.console);
@@ -209,7 +209,7 @@ fn a_report_of_a_run_works_in_a_browser() {
 #[test]
 fn a_report_of_a_run_fits_on_a_phone() {
     let Some(browser) = Browser::find("phone") else { return };
-    let page = report::html("split", REPLAY, &[real_run()]);
+    let page = report::html("split", REPLAY, &[real_run()], &[]);
     let path = write("phone.html", &page);
     let phone = ["--window-size=390,2400"];
     let (picture, printed) = browser.picture(&path, "phone.png", &phone);
@@ -263,7 +263,7 @@ fn a_report_of_a_sweep_works_in_a_browser() {
     let results = Sweep::new(1..4).run(&scenario, keep, |_| ());
     let outcomes: Vec<Outcome> = results.into_iter().flat_map(|results| results.runs).collect();
     assert_eq!(outcomes.len(), 12);
-    let page = report::html("split", "chisme sim run simulations/split.toml", &outcomes);
+    let page = report::html("split", "chisme sim run simulations/split.toml", &outcomes, &[]);
     let path = write("sweep.html", &page);
     let (light, printed) = browser.picture(&path, "sweep-light.png", &["--window-size=1280,3600"]);
     assert!(printed.console.is_empty(), "{:?}", printed.console);
@@ -285,7 +285,7 @@ const GRID: &str = r#"
 #[test]
 fn a_report_can_be_read_without_a_script() {
     let Some(browser) = Browser::find("bare") else { return };
-    let page = report::html("split", REPLAY, &[real_run()]);
+    let page = report::html("split", REPLAY, &[real_run()], &[]);
     let (bare, _) = page.rsplit_once("<script>").expect("the page ends with its script");
     let bare = format!("{bare}</body></html>");
     let told = browser.ask(&bare, "bare.html", BARE, &[]);

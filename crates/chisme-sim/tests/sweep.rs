@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use chisme_sim::outcome::Verdict;
 use chisme_sim::scenario::Scenario;
-use chisme_sim::{Keep, Results, Sweep, no_longer_missed, worst};
+use chisme_sim::{Keep, Results, Sweep, judge_targets, no_longer_missed, worst};
 
 const CRASH: &str = r#"
 why = "A crash is noticed."
@@ -92,4 +92,27 @@ fn a_sweep_that_is_stopped_gives_what_is_done() {
     let results = sweep.run(&scenario(CRASH), |_, _| Keep::default(), progress);
     assert_eq!(told, [(1, 200, 1), (2, 200, 2), (3, 200, 3)]);
     assert_eq!(results[0].runs.len() + results[1].runs.len(), 3);
+}
+
+#[test]
+fn targets_are_held_against_all_seeds_of_their_points() {
+    let target = "[[target]]\nat = { 'nodes.count' = 6 }\nexpect = { downs = 15, detection = { p50 = '1ms' } }\n";
+    let text = format!("seeds = '3..5'\n{CRASH}\n{target}");
+    let judged = judge_targets(&scenario(&text), &sweep(&text, 2));
+    let [judged] = judged.as_slice() else { panic!("of one point: {judged:?}") };
+    assert_eq!((judged.runs, judged.point["nodes.count"].as_integer()), (3, Some(6)));
+    let met: Vec<(&str, bool)> =
+        judged.expectations.iter().map(|line| (line.what.as_str(), line.met)).collect();
+    assert_eq!(met, [("detection.p50", false), ("downs", true)]);
+    let Verdict::Unexpected(cause) = judged.verdict() else { panic!("one is missed") };
+    assert!(cause.contains("nodes.count=6, 3 runs: detection.p50 is "), "{cause}");
+
+    let fewer = text.replace("3..5", "3..6");
+    assert!(judge_targets(&scenario(&fewer), &sweep(&fewer, 2)).is_empty(), "3 of 4 seeds");
+    let fixed = [("nodes.count".to_owned(), toml::Value::Integer(4))].into();
+    let four = scenario(&text).with(&fixed).expect("a possible value");
+    let results = Sweep::new(3..6).run(&four, |_, _| Keep::default(), |_| ());
+    assert!(judge_targets(&four, &results).is_empty(), "the target is about six");
+    let error = Scenario::parse("crash", &text.replace("= 6 }", "= 7 }")).expect_err("no point");
+    assert!(error.to_string().contains("nodes.count = 7"), "{error}");
 }

@@ -18,7 +18,7 @@ pub(super) fn keep(outputs: &Outputs) -> Keep {
 pub(super) fn of_run(outputs: &Outputs, word: &str, outcome: &Outcome) -> anyhow::Result<()> {
     let again = print::replay(word, &outcome.point, outcome);
     if let Some(path) = &outputs.report {
-        let page = report::html(&outcome.scenario, &again, std::slice::from_ref(outcome));
+        let page = report::html(&outcome.scenario, &again, std::slice::from_ref(outcome), &[]);
         write(path, page.as_bytes())?;
     }
     details(outputs, outcome)
@@ -50,7 +50,7 @@ pub(super) fn of_sweep(outputs: &Outputs, batches: &[Batch]) -> anyhow::Result<(
             several => format!("{} scenarios", several.len()),
         };
         let outcomes: Vec<Outcome> = all.into_iter().map(|(_, outcome)| outcome).collect();
-        write(path, report::html(&title, &again, &outcomes).as_bytes())?;
+        write(path, report::html(&title, &again, &outcomes, &print::judged(batches)).as_bytes())?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use chisme_sim::outcome::Verdict;
-use chisme_sim::{Keep, Patience, Point, Sweep, check_determinism, report};
+use chisme_sim::{Judged, Keep, Patience, Point, Sweep, check_determinism, report};
 
 pub(crate) use self::args::SimCommand;
 use self::args::{ReplayArgs, RunArgs};
@@ -100,9 +100,10 @@ fn run_all(args: &RunArgs) -> anyhow::Result<ExitCode> {
     if args.shrink {
         shrink_first(&batches, &stop)?;
     }
-    let worst = batches
-        .iter()
-        .fold(Verdict::Passed, |worst, batch| worst.worse(chisme_sim::worst(&batch.results)));
+    let runs = batches.iter().map(|batch| chisme_sim::worst(&batch.results));
+    let judged = print::judged(&batches);
+    let worst = runs.chain(judged.iter().map(Judged::verdict));
+    let worst = worst.fold(Verdict::Passed, Verdict::worse);
     if stop.load(Ordering::Relaxed) {
         complain("interrupted: what is told above is what was done by then");
         return Ok(ExitCode::from(130));
@@ -182,11 +183,12 @@ fn tell(args: &RunArgs, batches: &[Batch]) -> anyhow::Result<()> {
     let runs = batches.iter().flat_map(|batch| batch.results.iter().flat_map(|r| &r.runs));
     let outcomes: Vec<_> = runs.cloned().collect();
     if args.outputs.json {
-        out(&report::json(&outcomes))?;
+        out(&report::json(&outcomes, &print::judged(batches)))?;
     } else if args.markdown {
         out(&print::markdown(&outcomes))?;
     } else {
         out(&print::table(&outcomes, style::stdout_has_colours()))?;
+        out(&print::targets(batches))?;
         out(&print::known_misses(batches))?;
     }
     let failures = print::failures(batches);
@@ -215,7 +217,7 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let keep = artifacts::keep(&args.outputs);
     let outcome = chisme_sim::run(&scenario, &Point::new(), args.seed, &keep);
     if args.outputs.json {
-        out(&report::json(std::slice::from_ref(&outcome)))?;
+        out(&report::json(std::slice::from_ref(&outcome), &[]))?;
     } else {
         out(&print::run(&outcome, &word, args.outputs.verbose))?;
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use chisme_sim::outcome::{Expectation, Outcome, ProcessState, Seen, Story, Verdict};
 use chisme_sim::report::{Comparison, compare};
 use chisme_sim::scenario::{DetectorMode, Scenario};
-use chisme_sim::{Point, Results, Summary};
+use chisme_sim::{Judged, Point, Results, Summary};
 use comfy_table::{Cell, Color};
 
 use crate::style;
@@ -145,6 +145,27 @@ pub(super) fn failures(batches: &[Batch]) -> String {
     }
     if untold > 0 {
         _ = writeln!(text, "and {untold} more");
+    }
+    text
+}
+
+/// What all seeds of each point together had to come to.
+pub(super) fn judged(batches: &[Batch]) -> Vec<Judged> {
+    let each = |batch: &Batch| chisme_sim::judge_targets(&batch.scenario, &batch.results);
+    batches.iter().flat_map(each).collect()
+}
+
+/// Targets of all seeds together, each with what came.
+pub(super) fn targets(batches: &[Batch]) -> String {
+    let mut text = String::new();
+    for judged in judged(batches) {
+        let parameters = judged.point.iter().map(|(key, value)| format!(" {key}={value}"));
+        let place: String = parameters.collect();
+        for line in &judged.expectations {
+            let mark = if line.met { "met   " } else { "MISSED" };
+            let (name, runs) = (&judged.scenario, judged.runs);
+            _ = writeln!(text, "{mark}  {name}{place}, {runs} runs: {}", expectation(line));
+        }
     }
     text
 }

@@ -6,6 +6,7 @@ use super::overtime::Measure;
 use super::text::{escape, number, time};
 use super::{flights, grid, latency, overtime, tables};
 use crate::outcome::{Outcome, Story, Verdict};
+use crate::targets::Judged;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -16,8 +17,10 @@ const SCRIPT: &str = include_str!("page.js");
 /// Of one outcome everything is shown. Of many, tables and lines along the parameters of their grid
 /// come first, then the story of the worst of those that have one.
 ///
+/// `targets` are what all runs of a point together had to come to.
+///
 /// Without a script in the browser the page has no slider, and all charts all the same.
-pub fn html(title: &str, replay: &str, outcomes: &[Outcome]) -> String {
+pub fn html(title: &str, replay: &str, outcomes: &[Outcome], targets: &[Judged]) -> String {
     let told = told(outcomes);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -28,11 +31,11 @@ pub fn html(title: &str, replay: &str, outcomes: &[Outcome]) -> String {
         env!("CARGO_PKG_VERSION"),
         escape(title),
     );
-    page += &header(title, replay, outcomes);
+    page += &header(title, replay, outcomes, targets);
     page += "<main>";
     page += &match outcomes {
         [one] => run(one),
-        many => sweep(many),
+        many => sweep(many, targets),
     };
     if let Some((outcome, story)) = told.and_then(|one| Some((one, one.story.as_ref()?))) {
         page += &self::story(outcome, story, outcomes.len() > 1);
@@ -48,7 +51,7 @@ pub fn html(title: &str, replay: &str, outcomes: &[Outcome]) -> String {
     page
 }
 
-fn header(title: &str, replay: &str, outcomes: &[Outcome]) -> String {
+fn header(title: &str, replay: &str, outcomes: &[Outcome], targets: &[Judged]) -> String {
     let failed = outcomes.iter().filter(|outcome| outcome.is_failure());
     let worst = failed.clone().reduce(|worst, one| {
         let worse = one.verdict.exit_status() > worst.verdict.exit_status();
@@ -56,7 +59,8 @@ fn header(title: &str, replay: &str, outcomes: &[Outcome]) -> String {
     });
     // A run of the baseline alone says what came of it; among others it is there to be compared.
     let alone = (outcomes.len() == 1).then(|| &outcomes[0]);
-    let verdict = worst.or(alone).map_or(&Verdict::Passed, |worst| &worst.verdict);
+    let verdict = worst.or(alone).map_or(Verdict::Passed, |worst| worst.verdict.clone());
+    let verdict = &targets.iter().map(Judged::verdict).fold(verdict, Verdict::worse);
     let count = outcomes.len();
     let summary = match (count, failed.count()) {
         (1, _) => String::new(),
@@ -117,9 +121,10 @@ fn run(outcome: &Outcome) -> String {
     )
 }
 
-fn sweep(outcomes: &[Outcome]) -> String {
+fn sweep(outcomes: &[Outcome], targets: &[Judged]) -> String {
     format!(
-        "<section><h2>Expectations</h2>{}<h2>Points</h2>{}{}</section><section>{}</section>",
+        "<section>{}<h2>Expectations</h2>{}<h2>Points</h2>{}{}</section><section>{}</section>",
+        tables::targets(targets),
         grid::expectations(outcomes),
         grid::points(outcomes),
         grid::failures(outcomes),
@@ -243,7 +248,10 @@ mod tests {
 
     #[test]
     fn a_page_needs_nothing_from_elsewhere() {
-        for page in [html("one", "x", &[sample::run()]), html("many", "x", &sample::sweep())] {
+        for page in [
+            html("one", "x", &[sample::run()], &[]),
+            html("many", "x", &sample::sweep(), &sample::judged()),
+        ] {
             for word in ["http:", "https:", "src=", "<link", "@import", "url(", "fetch("] {
                 assert!(!page.contains(word), "{word}");
             }
@@ -267,7 +275,7 @@ mod tests {
             story.traffic.insert(evil.clone(), traffic);
         }
         let many = [outcome.clone(), outcome.clone()];
-        for page in [html(&evil, &evil, &[outcome]), html(&evil, &evil, &many)] {
+        for page in [html(&evil, &evil, &[outcome], &[]), html(&evil, &evil, &many, &[])] {
             assert!(!page.contains("<script>alert"));
             assert!(page.contains("&lt;script&gt;alert"));
         }
@@ -277,7 +285,7 @@ mod tests {
     fn verdict_seed_and_replay_stand_on_top() {
         let mut outcome = sample::run();
         outcome.verdict = Verdict::NotLive("n3 & n4 are gone".to_owned());
-        let page = html("split", "chisme sim replay split --seed 7", &[outcome]);
+        let page = html("split", "chisme sim replay split --seed 7", &[outcome], &[]);
         let top = page.split("<main>").next().expect("a page has a top");
         for text in ["not live", "n3 &amp; n4 are gone", "<dd>7</dd>", "replay split --seed 7"] {
             assert!(top.contains(text), "{text}");
@@ -294,8 +302,8 @@ mod tests {
             }
         }
         outcomes.reverse();
-        assert!(header("s", "r", &outcomes).contains("✓ passed</span> 4 runs"));
-        let baseline = header("s", "r", &outcomes[..1]);
+        assert!(header("s", "r", &outcomes, &[]).contains("✓ passed</span> 4 runs"));
+        let baseline = header("s", "r", &outcomes[..1], &[]);
         assert!(baseline.contains("✗ unexpected"), "{baseline}");
     }
 
@@ -305,7 +313,8 @@ mod tests {
         outcomes[4].verdict = Verdict::Unsafe("x".to_owned());
         outcomes[4].seed = 99;
         assert!(
-            html("s", "r", &outcomes).contains("The story of sample, seed 99: nodes.count = 64")
+            html("s", "r", &outcomes, &[])
+                .contains("The story of sample, seed 99: nodes.count = 64")
         );
     }
 
@@ -313,6 +322,6 @@ mod tests {
     fn a_page_without_a_story_has_no_slider() {
         let mut outcome = sample::run();
         outcome.story = None;
-        assert!(!html("s", "r", &[outcome]).contains("type=\"range\""));
+        assert!(!html("s", "r", &[outcome], &[]).contains("type=\"range\""));
     }
 }

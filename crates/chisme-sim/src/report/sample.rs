@@ -7,6 +7,7 @@ use crate::outcome::{
     Seen, Story, Traffic, Verdict,
 };
 use crate::scenario::DetectorMode;
+use crate::targets::Judged;
 
 /// Four nodes; n3 crashes after ten of twenty seconds.
 pub(crate) fn run() -> Outcome {
@@ -118,4 +119,22 @@ fn story() -> Story {
         flights: vec![flight(11.0, Some(11.001), 0, 1), flight(11.5, None, 1, 3)],
         captured: Vec::new(),
     }
+}
+
+/// Targets of one point, one of them missed.
+pub(crate) fn judged() -> Vec<Judged> {
+    let line = |what: &str, wanted, got| Expectation {
+        what: what.to_owned(),
+        wanted,
+        got: Some(got),
+        unit: "s",
+        met: got <= wanted,
+        known_miss: false,
+    };
+    vec![Judged {
+        scenario: "split".to_owned(),
+        point: [("nodes.count".to_owned(), toml::Value::Integer(32))].into(),
+        runs: 50,
+        expectations: vec![line("detection.p50", 5.0, 4.2), line("last_detection.p50", 5.0, 5.5)],
+    }]
 }

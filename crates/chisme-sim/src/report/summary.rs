@@ -9,6 +9,7 @@ use super::groups::{self, Group};
 use crate::outcome::{Expectation, Outcome, Traffic, Verdict};
 use crate::scenario::DetectorMode;
 use crate::sweep::{Spread, Summary};
+use crate::targets::Judged;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -17,6 +18,7 @@ struct Document<'a> {
     failed: usize,
     groups: Vec<OfGroup<'a>>,
     comparisons: Vec<OfPoint<'a>>,
+    targets: &'a [Judged],
     runs: Vec<OfRun<'a>>,
 }
 
@@ -72,30 +74,33 @@ struct OfRun<'a> {
 /// What came of these runs, as one JSON document. Times are in seconds.
 ///
 /// - `version`: 1. A reader of version 1 can rely on all fields below; more may come.
-/// - `verdict`: the worst of all runs that failed: `passed`, `unexpected`, `not_live`, `unsafe`,
+/// - `verdict`: the worst of all runs that failed and of all targets that were missed: `passed`, `unexpected`, `not_live`, `unsafe`,
 ///   `crashed`, `harness`. `failed`: how many runs failed.
 /// - `groups`: for each point of the grid and each detector (`chisme`, `baseline`): `scenario`,
 ///   `point` (parameter → value), `detector`, and a `summary` over all its seeds with the fields of
 ///   [`Summary`].
 /// - `comparisons`: for each point of which both detectors have run on the same network: `scenario`,
 ///   `point` without the detector, and the summaries of both, `chisme` and `baseline`.
+/// - `targets`: for each point that has targets for all its seeds together: `scenario`, `point`, `runs`,
+///   `expectations` as below.
 /// - `runs`: for each run `scenario`, `seed`, `point`, `detector`, `verdict` with its `cause` (none
 ///   if it passed), `failed`; `expectations` (`what`, `wanted`, `got`, `unit`, `met`,
 ///   `known_miss`); the fields of [`Figures`](crate::outcome::Figures), the lists of latencies
 ///   as `count`, `p50`, `p99`, `max`; `marks` (what should happen → how often it did), `hash`
 ///   (hexadecimal), `events`, `virtual_seconds`.
-pub fn json(outcomes: &[Outcome]) -> String {
+pub fn json(outcomes: &[Outcome], targets: &[Judged]) -> String {
     let failed = || outcomes.iter().filter(|outcome| outcome.is_failure());
-    let worst = failed().fold(&Verdict::Passed, |worst, outcome| {
-        if outcome.verdict.exit_status() > worst.exit_status() { &outcome.verdict } else { worst }
-    });
+    let verdicts = failed().map(|outcome| outcome.verdict.clone());
+    let worst = verdicts.chain(targets.iter().map(Judged::verdict));
+    let worst = worst.fold(Verdict::Passed, Verdict::worse);
     let groups = groups::of(outcomes);
     let document = Document {
         version: super::VERSION,
-        verdict: groups::verdict_name(worst),
+        verdict: groups::verdict_name(&worst),
         failed: failed().count(),
         groups: groups.iter().map(of_group).collect(),
         comparisons: compare::compare(outcomes).into_iter().filter_map(of_point).collect(),
+        targets,
         runs: outcomes.iter().map(of_run).collect(),
     };
     serde_json::to_string_pretty(&document).expect("names and numbers are JSON")
@@ -156,10 +161,11 @@ mod tests {
         let mut outcomes = sample::sweep();
         outcomes[1].verdict = Verdict::NotLive("n3 is not up".to_owned());
         let document: serde_json::Value =
-            serde_json::from_str(&json(&outcomes)).expect("it is JSON");
+            serde_json::from_str(&json(&outcomes, &sample::judged())).expect("it is JSON");
         assert_eq!(document["version"], 1);
         assert_eq!(document["verdict"], "not_live");
         assert_eq!(document["failed"], 1);
+        assert_eq!(document["targets"][0]["expectations"][1]["what"], "last_detection.p50");
         let runs = document["runs"].as_array().expect("a list");
         assert_eq!(runs.len(), outcomes.len());
         assert_eq!(runs[1]["cause"], "n3 is not up");

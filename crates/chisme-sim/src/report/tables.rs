@@ -1,25 +1,52 @@
 //! Tables of one run: what is expected and what came, its figures, what had to happen.
 
+use super::groups::plain;
 use super::text::{escape, number, time, time_or_dash};
 use crate::outcome::{Expectation, Outcome};
 use crate::sweep::Spread;
+use crate::targets::Judged;
 
 /// What the scenario expects, each with what came and whether that is enough.
 pub(crate) fn expectations(outcome: &Outcome) -> String {
     if outcome.expectations.is_empty() {
         return "<p class=\"dim\">The scenario expects no figures.</p>".to_owned();
     }
-    let rows = outcome.expectations.iter().map(|line| {
-        let got = line.got.map_or_else(|| "–".to_owned(), |got| with_unit(got, line.unit));
-        format!(
-            "<tr><th scope=\"row\"><code>{}</code></th><td class=\"num\">≤ {}</td>\
-             <td class=\"num\">{got}</td><td>{}</td></tr>",
-            escape(&line.what),
-            with_unit(line.wanted, line.unit),
-            result(line),
-        )
-    });
+    let rows = outcome.expectations.iter().map(|line| format!("<tr>{}</tr>", cells(line)));
     table(&["expectation", "#wanted", "#got", "result"], &rows.collect::<String>())
+}
+
+/// What all runs of a point together had to come to; nothing if they had not.
+pub(crate) fn targets(targets: &[Judged]) -> String {
+    if targets.is_empty() {
+        return String::new();
+    }
+    let rows = targets.iter().flat_map(|judged| {
+        let parameters = judged.point.iter().map(|(key, value)| format!("{key}={}", plain(value)));
+        let place = parameters.collect::<Vec<_>>().join(", ");
+        judged.expectations.iter().map(move |line| {
+            format!(
+                "<tr><td>{}</td><td>{}</td><td class=\"num\">{}</td>{}</tr>",
+                escape(&judged.scenario),
+                escape(&place),
+                judged.runs,
+                cells(line),
+            )
+        })
+    });
+    let headings = ["scenario", "at", "#runs", "target", "#wanted", "#got", "result"];
+    let table = table(&headings, &rows.collect::<String>());
+    format!("<h2>Targets of all seeds together</h2>{table}")
+}
+
+fn cells(line: &Expectation) -> String {
+    let got = line.got.map_or_else(|| "–".to_owned(), |got| with_unit(got, line.unit));
+    format!(
+        "<th scope=\"row\"><code>{}</code></th><td class=\"num\">≤ {}</td>\
+         <td class=\"num\">{got}</td><td>{}</td>",
+        escape(&line.what),
+        with_unit(line.wanted, line.unit),
+        result(line),
+    )
 }
 
 /// A table in a box that scrolls by itself. A `#` before a heading: numbers are under it.
@@ -111,6 +138,14 @@ mod tests {
         assert!(table.contains("✓ met") && table.contains("✗ missed"), "{table}");
         outcome.expectations[1].known_miss = true;
         assert!(expectations(&outcome).contains("◐ known miss"));
+    }
+
+    #[test]
+    fn targets_stand_with_their_point_and_number_of_runs() {
+        let table = targets(&sample::judged());
+        assert!(table.contains("nodes.count=32") && table.contains(">50<"), "{table}");
+        assert!(table.contains("✓ met") && table.contains("✗ missed"), "{table}");
+        assert_eq!(targets(&[]), "");
     }
 
     #[test]

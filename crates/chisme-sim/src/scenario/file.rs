@@ -8,13 +8,13 @@ use std::time::Duration;
 use super::Group;
 use super::model::{
     Answer, Attack, AttackKind, Burst, Cut, DetectorMode, Expect, Fault, Latency, Link, Nodes,
-    Quantiles, Ranges, Scenario, TimedFault, Tuning,
+    Quantiles, Ranges, Scenario, Target, TimedFault, Tuning,
 };
 use super::schema::{
     AnswerName, AttackName, AttackTable, BufferTable, ClockTable, CutTable, DetectorName, DnsTable,
     ExpectTable, FaultTable, File, FlipFlopTable, LatencyTable, LinkFaultTable, LinkTable,
     NodesTable, PacedTable, QuantilesTable, RestartTable, SeedRange, SlowTable, Span, SwarmTable,
-    SwizzleTable,
+    SwizzleTable, TargetTable,
 };
 
 /// What is wrong with a scenario file.
@@ -55,6 +55,14 @@ impl Scenario {
             let figures = figures.join(", ");
             let problem = format!("{unknown:?} is no parameter of [grid], nor one of {figures}");
             return Err(meaning("axes", problem));
+        }
+        for (n, target) in scenario.targets.iter().enumerate() {
+            for (key, value) in &target.at {
+                if !scenario.grid.get(key).is_some_and(|values| values.contains(value)) {
+                    let problem = format!("{key} = {value} stands nowhere in [grid]");
+                    return Err(meaning(format!("target {n}"), problem));
+                }
+            }
         }
         // A value of the grid that cannot work is known before anything runs.
         for point in scenario.points() {
@@ -97,6 +105,17 @@ impl Scenario {
             scenario.grid.clear();
         }
         Ok(scenario)
+    }
+
+    /// The value of a setting, if the file has it; a path as in [`at`](Self::at).
+    pub(crate) fn setting(&self, path: &str) -> Option<&toml::Value> {
+        let mut steps = path.split('.');
+        let first = self.table.get(steps.next()?)?;
+        steps.try_fold(first, |here, step| match here {
+            toml::Value::Table(inner) => inner.get(step),
+            toml::Value::Array(list) => list.get(step.parse::<usize>().ok()?),
+            _ => None,
+        })
     }
 
     /// What runs with a seed: this scenario, or the one that it draws.
@@ -242,6 +261,7 @@ impl File {
             liveness: self.liveness.0,
             quiet: self.quiet.0,
             expect: self.expect.into_expect(),
+            targets: self.target.into_iter().map(TargetTable::into_target).collect(),
             known_misses: self.known_misses,
             all_faults_happen: self.all_faults_happen,
             seeds: self.seeds.0,
@@ -305,6 +325,12 @@ impl SwarmTable {
             return Err(meaning("swarm.faults", "goes from 1 at least to 100 at most"));
         }
         Ok(ranges)
+    }
+}
+
+impl TargetTable {
+    fn into_target(self) -> Target {
+        Target { at: self.at, expect: self.expect.into_expect() }
     }
 }
 

@@ -12,5 +12,5 @@ pub use file::ScenarioError;
 pub use group::{Group, GroupError};
 pub use model::{
     Answer, Attack, AttackKind, Burst, Cut, DetectorMode, Expect, Fault, Latency, Link, Nodes,
-    Quantiles, Ranges, Scenario, TimedFault, Tuning,
+    Quantiles, Ranges, Scenario, Target, TimedFault, Tuning,
 };

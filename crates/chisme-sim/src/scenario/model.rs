@@ -32,8 +32,10 @@ pub struct Scenario {
     pub liveness: Duration,
     /// For so long after that nothing may change any more.
     pub quiet: Duration,
-    /// What must come of it besides.
+    /// What must come of each run besides.
     pub expect: Expect,
+    /// What must come of all seeds together.
+    pub targets: Vec<Target>,
     /// What the product misses today; it stays, is reported as such, and does not fail the run: keys of
     /// `[expect]` (`detection.p99`), `formed`, `converged`, `quiet`.
     pub known_misses: Vec<String>,
@@ -382,6 +384,16 @@ pub struct Expect {
     pub datagrams_at_rest: Option<f64>,
     /// Bytes of UDP payload, likewise.
     pub bytes_at_rest: Option<f64>,
+}
+
+/// What must come of all seeds of a point of the grid together. Of distributions all values of all runs count, of
+/// times the slowest run, of numbers their sum, of rates their mean.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The points: those where these parameters have these values.
+    pub at: BTreeMap<String, toml::Value>,
+    /// At most.
+    pub expect: Expect,
 }
 
 /// Limits of a distribution.

@@ -32,6 +32,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) expect: ExpectTable,
     #[serde(default)]
+    pub(super) target: Vec<TargetTable>,
+    #[serde(default)]
     pub(super) known_misses: Vec<String>,
     #[serde(default = "yes")]
     pub(super) all_faults_happen: bool,
@@ -391,6 +393,14 @@ pub(super) struct ExpectTable {
     pub(super) datagrams_in_faults: Option<f64>,
     pub(super) datagrams_at_rest: Option<f64>,
     pub(super) bytes_at_rest: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TargetTable {
+    #[serde(default)]
+    pub(super) at: BTreeMap<String, toml::Value>,
+    pub(super) expect: ExpectTable,
 }
 
 #[derive(Default, Deserialize)]
