@@ -107,6 +107,8 @@ fn tags_that_are_set_here_are_seen_there() {
     until("one is gone", secs(5), || pair.seen()["tags"] == json!({ "zone": "eu-1" }));
     let tags = chisme_json(pair.dir(0), &["tags", "list", "--json"]);
     assert_eq!(tags, json!({ "zone": "eu-1" }));
+    chisme(pair.dir(0), &["tags", "set", "--replace", "owner=me"]).expect_success();
+    until("it stands alone", secs(5), || pair.seen()["tags"] == json!({ "owner": "me" }));
 }
 
 #[test]

@@ -216,9 +216,13 @@ pub(crate) enum Command {
 /// `chisme tags`
 #[derive(Debug, Subcommand)]
 pub(crate) enum TagsCommand {
-    /// Add tags, or change their values; the others stay.
-    #[command(after_help = "Example:\n  chisme tags set zone=eu-1 rack=b7")]
+    /// Add tags, or change their values; the others stay, unless they are to be replaced.
+    #[command(after_help = "Examples:\n  chisme tags set zone=eu-1 rack=b7\n  \
+        chisme tags set --replace zone=eu-1")]
     Set {
+        /// Remove all other tags.
+        #[arg(long)]
+        replace: bool,
         /// A key and its value.
         #[arg(value_name = "KEY=VALUE", required = true)]
         tags: Vec<String>,

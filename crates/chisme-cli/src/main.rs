@@ -88,7 +88,9 @@ async fn ask(command: Command) -> anyhow::Result<ExitCode> {
         Command::Refresh { target } => commands::refresh(&target).await,
         Command::Status { json, target } => commands::status(json, &target).await,
         Command::Tags { command } => match command {
-            TagsCommand::Set { tags, target } => commands::tags::set(&tags, &target).await,
+            TagsCommand::Set { replace, tags, target } => {
+                commands::tags::set(&tags, replace, &target).await
+            }
             TagsCommand::List { json, target } => commands::tags::list(json, &target).await,
             TagsCommand::Unset { keys, target } => commands::tags::unset(&keys, &target).await,
         },

@@ -13,9 +13,15 @@ use crate::pairs::pairs;
 use crate::usage::UsageError;
 
 /// `chisme tags set`
-pub(crate) async fn set(tags: &[String], target: &Target) -> anyhow::Result<ExitCode> {
+pub(crate) async fn set(
+    tags: &[String],
+    replace: bool,
+    target: &Target,
+) -> anyhow::Result<ExitCode> {
     let tags = pairs("KEY=VALUE", tags)?;
-    edit_record(target, &RecordRequest::MergeTags(tags)).await
+    let request =
+        if replace { RecordRequest::SetTags(tags) } else { RecordRequest::MergeTags(tags) };
+    edit_record(target, &request).await
 }
 
 /// `chisme tags unset`. A key that is not there is a mistake worth telling.

@@ -129,6 +129,8 @@ impl InstanceRow {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum RecordRequest {
+    /// Puts these in the place of all tags.
+    SetTags(BTreeMap<String, String>),
     /// Adds tags, or changes their values.
     MergeTags(BTreeMap<String, String>),
     /// Removes tags.
@@ -150,6 +152,7 @@ impl RecordRequest {
     /// As the library knows it.
     pub(crate) fn edit(self) -> Result<RecordEdit, RecordError> {
         Ok(match self {
+            Self::SetTags(tags) => RecordEdit::SetTags(tags),
             Self::MergeTags(tags) => RecordEdit::MergeTags(tags),
             Self::RemoveTags(keys) => RecordEdit::RemoveTags(keys),
             Self::Register(row) => RecordEdit::Put(row.service()?),
