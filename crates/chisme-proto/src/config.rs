@@ -184,7 +184,8 @@ pub struct Detector {
     /// Whether whoever sends to a member that it suspects tells it so first (Lifeguard, §IV-C).
     /// Default yes.
     pub buddy: bool,
-    /// How often waiting rumours are sent on their own. Default 200 ms, at least 10 ms.
+    /// How often rumours of who is up are sent on their own; those of suspicions wait eight times as long for a
+    /// datagram that goes anyway. Default 100 ms, at least 10 ms.
     pub gossip_period: Duration,
 }
 
@@ -215,7 +216,7 @@ impl Default for Detector {
             nacks: true,
             overhear: true,
             buddy: true,
-            gossip_period: Duration::from_millis(200),
+            gossip_period: Duration::from_millis(100),
         }
     }
 }

@@ -89,7 +89,7 @@ impl Detector {
             probe_timeout: ms(250),
             suspicion_timeout: ms(1_000),
             reprobe_period: ms(75),
-            gossip_period: ms(100),
+            gossip_period: ms(50),
             ..Self::lan()
         }
     }
@@ -101,7 +101,7 @@ impl Detector {
             probe_timeout: ms(550),
             suspicion_timeout: ms(2_500),
             reprobe_period: ms(400),
-            gossip_period: ms(400),
+            gossip_period: ms(200),
             ..Self::lan()
         }
     }
@@ -113,7 +113,7 @@ impl Detector {
             probe_timeout: ms(200),
             suspicion_timeout: ms(1_500),
             reprobe_period: ms(100),
-            gossip_period: ms(100),
+            gossip_period: ms(50),
             ..Self::lan()
         }
     }

@@ -6,66 +6,16 @@ use std::time::Duration;
 
 use crate::outcome::{Expectation, Figures, Verdict};
 use crate::scenario::{Expect, Quantiles, Scenario};
-use crate::sweep::{Spread, Summary};
+use crate::sweep::Summary;
 
 /// What the product may be known to miss besides the lines of `[expect]`.
 pub(crate) const FORMED: &str = "formed";
 pub(crate) const CONVERGED: &str = "converged";
 pub(crate) const QUIET: &str = "quiet";
 
-/// What was measured, of one run or of several.
-pub(crate) struct Measured {
-    formed: Option<f64>,
-    converged: Option<f64>,
-    /// detection, first suspicion, first detection, last detection.
-    times: [Spread; 4],
-    /// false downs, downs, false suspicions, life changes.
-    counts: [u64; 4],
-    /// datagrams and bytes per second, datagrams in faults and at rest, bytes at rest.
-    rates: [Option<f64>; 5],
-}
-
-impl From<&Figures> for Measured {
-    fn from(of: &Figures) -> Self {
-        let detections: Vec<f64> = of.detections.iter().map(|one| one.seconds).collect();
-        let times = [&detections, &of.first_suspicions, &of.first_detections, &of.last_detections];
-        Self {
-            formed: of.formed,
-            converged: of.converged,
-            times: times.map(|times| Spread::of(times.iter())),
-            counts: [of.false_downs, of.downs, of.false_suspicions, of.life_changes],
-            rates: [
-                Some(of.datagrams_per_second),
-                Some(of.bytes_per_second),
-                of.datagrams_in_faults,
-                of.datagrams_at_rest,
-                of.bytes_at_rest,
-            ],
-        }
-    }
-}
-
-impl From<&Summary> for Measured {
-    fn from(of: &Summary) -> Self {
-        Self {
-            formed: of.formed,
-            converged: of.converged,
-            times: [of.detection, of.first_suspicion, of.first_detection, of.last_detection],
-            counts: [of.false_downs, of.downs, of.false_suspicions, of.life_changes],
-            rates: [
-                Some(of.datagrams_per_second),
-                Some(of.bytes_per_second),
-                of.datagrams_in_faults,
-                of.datagrams_at_rest,
-                of.bytes_at_rest,
-            ],
-        }
-    }
-}
-
 /// Each expectation of a scenario with what came.
 pub(crate) fn judge(scenario: &Scenario, figures: &Figures) -> Vec<Expectation> {
-    let lines = demands(scenario, &figures.into()).into_iter();
+    let lines = demands(scenario, &Summary::of_one(figures)).into_iter();
     lines
         .map(|line| Expectation { known_miss: scenario.known_misses.contains(&line.what), ..line })
         .collect()
@@ -117,12 +67,12 @@ fn short(number: f64) -> String {
 
 /// All that may stand in `known_misses` of a scenario.
 pub(crate) fn names(scenario: &Scenario) -> Vec<String> {
-    let lines = demands(scenario, &(&Figures::default()).into()).into_iter().map(|line| line.what);
+    let lines = demands(scenario, &Summary::default()).into_iter().map(|line| line.what);
     lines.chain([CONVERGED, QUIET].map(str::to_owned)).collect()
 }
 
 /// What one run of a scenario must come to.
-fn demands(scenario: &Scenario, measured: &Measured) -> Vec<Expectation> {
+fn demands(scenario: &Scenario, measured: &Summary) -> Vec<Expectation> {
     let formed_within = scenario.nodes.formed_within;
     let formed = (!formed_within.is_zero())
         .then(|| line(FORMED, formed_within.as_secs_f64(), measured.formed, "s"));
@@ -135,7 +85,7 @@ fn line(what: &str, wanted: f64, got: Option<f64>, unit: &'static str) -> Expect
 }
 
 /// Each limit, with what came.
-pub(crate) fn lines(expect: &Expect, measured: &Measured) -> Vec<Expectation> {
+pub(crate) fn lines(expect: &Expect, measured: &Summary) -> Vec<Expectation> {
     let mut lines = Vec::new();
     let mut add = |what: &str, wanted: Option<f64>, got: Option<f64>, unit: &'static str| {
         lines.extend(wanted.map(|wanted| line(what, wanted, got, unit)));
@@ -144,33 +94,34 @@ pub(crate) fn lines(expect: &Expect, measured: &Measured) -> Vec<Expectation> {
     add("formed_within", seconds(expect.formed_within), measured.formed, "s");
     add("converged_within", seconds(expect.converged_within), measured.converged, "s");
     let times = [
-        ("detection", &expect.detection),
-        ("first_suspicion", &expect.first_suspicion),
-        ("first_detection", &expect.first_detection),
-        ("last_detection", &expect.last_detection),
+        ("detection", &expect.detection, measured.detection),
+        ("first_suspicion", &expect.first_suspicion, measured.first_suspicion),
+        ("first_detection", &expect.first_detection, measured.first_detection),
+        ("last_detection", &expect.last_detection, measured.last_detection),
     ];
-    for ((what, Quantiles { p50, p99, max }), got) in times.into_iter().zip(measured.times) {
+    for (what, Quantiles { p50, p99, max }, got) in times {
         add(&format!("{what}.p50"), seconds(*p50), got.p50, "s");
         add(&format!("{what}.p99"), seconds(*p99), got.p99, "s");
         add(&format!("{what}.max"), seconds(*max), got.max, "s");
     }
     let counts = [
-        ("false_downs", expect.false_downs),
-        ("downs", expect.downs),
-        ("false_suspicions", expect.false_suspicions),
-        ("life_changes", expect.life_changes),
+        ("false_downs", expect.false_downs, measured.false_downs),
+        ("downs", expect.downs, measured.downs),
+        ("false_suspicions", expect.false_suspicions, measured.false_suspicions),
+        ("life_changes", expect.life_changes, measured.life_changes),
     ];
-    for ((what, limit), got) in counts.into_iter().zip(measured.counts) {
+    for (what, limit, got) in counts {
         add(what, limit.map(|limit| limit as f64), Some(got as f64), "");
     }
+    let (datagrams, bytes) = (measured.datagrams_per_second, measured.bytes_per_second);
     let rates = [
-        ("datagrams_per_second", expect.datagrams_per_second),
-        ("bytes_per_second", expect.bytes_per_second),
-        ("datagrams_in_faults", expect.datagrams_in_faults),
-        ("datagrams_at_rest", expect.datagrams_at_rest),
-        ("bytes_at_rest", expect.bytes_at_rest),
+        ("datagrams_per_second", expect.datagrams_per_second, Some(datagrams)),
+        ("bytes_per_second", expect.bytes_per_second, Some(bytes)),
+        ("datagrams_in_faults", expect.datagrams_in_faults, measured.datagrams_in_faults),
+        ("datagrams_at_rest", expect.datagrams_at_rest, measured.datagrams_at_rest),
+        ("bytes_at_rest", expect.bytes_at_rest, measured.bytes_at_rest),
     ];
-    for ((what, limit), got) in rates.into_iter().zip(measured.rates) {
+    for (what, limit, got) in rates {
         add(what, limit, got, "");
     }
     lines

@@ -12,7 +12,7 @@ use std::thread;
 use serde::Serialize;
 
 use crate::expect::quantile;
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{Figures, Outcome, Verdict};
 use crate::run::{Company, Keep, run_with};
 use crate::scenario::Scenario;
 
@@ -195,6 +195,31 @@ impl Results {
 }
 
 impl Summary {
+    /// The figures of one run, of which nothing else is known.
+    pub(crate) fn of_one(figures: &Figures) -> Self {
+        let detections = figures.detections.iter().map(|detection| &detection.seconds);
+        Self {
+            runs: 1,
+            formed: figures.formed,
+            converged: figures.converged,
+            detection: Spread::of(detections),
+            first_suspicion: Spread::of(figures.first_suspicions.iter()),
+            first_detection: Spread::of(figures.first_detections.iter()),
+            last_detection: Spread::of(figures.last_detections.iter()),
+            false_downs: figures.false_downs,
+            downs: figures.downs,
+            false_suspicions: figures.false_suspicions,
+            life_changes: figures.life_changes,
+            datagrams_per_second: figures.datagrams_per_second,
+            bytes_per_second: figures.bytes_per_second,
+            datagrams_in_faults: figures.datagrams_in_faults,
+            datagrams_at_rest: figures.datagrams_at_rest,
+            bytes_at_rest: figures.bytes_at_rest,
+            peak_per_second: figures.peak_per_second,
+            ..Self::default()
+        }
+    }
+
     /// The figures of these runs together.
     pub fn of(outcomes: &[&Outcome]) -> Self {
         let runs = || outcomes.iter().copied();

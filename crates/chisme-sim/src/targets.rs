@@ -29,7 +29,7 @@ pub fn judge_targets(scenario: &Scenario, results: &[Results]) -> Vec<Judged> {
         let here = scenario.targets.iter().filter(|target| applies(target, scenario, results));
         let summary = results.summary();
         let expectations: Vec<Expectation> =
-            here.flat_map(|target| expect::lines(&target.expect, &(&summary).into())).collect();
+            here.flat_map(|target| expect::lines(&target.expect, &summary)).collect();
         let judged = ours && results.runs.len() >= enough && !expectations.is_empty();
         judged.then(|| Judged {
             scenario: scenario.name.clone(),

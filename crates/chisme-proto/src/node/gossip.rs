@@ -18,7 +18,7 @@ const NEWS_PERIODS: u32 = 8;
 
 /// Suspicions and refutations travel between those whom they concern without gossip: all others may
 /// hear of them with the next probe, or so many gossip periods later.
-const LEISURE: u32 = 4;
+const LEISURE: u32 = 8;
 
 /// foca's gossip timer, and what waits for it.
 #[derive(Debug)]

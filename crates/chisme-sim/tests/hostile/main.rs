@@ -67,6 +67,8 @@ fn nobody_falls_over_and_the_views_become_whole_again() {
                 cluster.run_for(millis(25));
             }
         }
+        // What it sent last is still on its way, and may bring somebody up who never was.
+        cluster.run_for(millis(100));
         let alive = cluster.running();
         cluster.expect_complete_within(secs(300));
         let since = cluster.now();
