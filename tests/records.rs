@@ -72,7 +72,10 @@ fn sighup_takes_over_what_has_changed_in_the_file_and_leaves_the_rest() {
     assert!(chisme(pair.dir(0), &["tags", "set", "owner=me"]).succeeded());
     assert!(chisme(pair.dir(0), &["services", "register", "mail", "--port", "25"]).succeeded());
 
-    write(&format!("[tags]\nzone = 'b'\n{}", service("search", 90)));
+    // What the file does not change stays as it was changed here; what is gone already need not go.
+    assert!(chisme(pair.dir(0), &["tags", "set", "rack=2"]).succeeded());
+    assert!(chisme(pair.dir(0), &["services", "deregister", "billing"]).succeeded());
+    write(&format!("[tags]\nzone = 'b'\nrack = '1'\n{}", service("search", 90)));
     pair.agents[0].signal(Signal::HUP);
     let names = |row: &Value| -> Vec<String> {
         let services = row["services"].as_array().expect("a list").iter();
@@ -80,7 +83,25 @@ fn sighup_takes_over_what_has_changed_in_the_file_and_leaves_the_rest() {
     };
     until("the other sees it", secs(10), || {
         let row = pair.seen();
-        row["tags"] == json!({ "owner": "me", "zone": "b" }) && names(&row) == ["mail", "search"]
+        row["tags"] == json!({ "owner": "me", "rack": "2", "zone": "b" })
+            && names(&row) == ["mail", "search"]
+    });
+
+    // A tag that goes makes room for a service, and the other way round: only the whole counts.
+    let long = "x".repeat(4_000);
+    let four = |what: &str| (1..=4).map(|n| format!("{what}{n} = '{long}'\n")).collect::<String>();
+    write(&format!("[tags]\nzone = 'b'\n{}", four("t")));
+    pair.agents[0].signal(Signal::HUP);
+    until("long tags are seen", secs(10), || pair.seen()["tags"]["t4"] == long.as_str());
+    write(&format!(
+        "[tags]\nzone = 'b'\n{}[service.metadata]\n{}",
+        service("search", 91),
+        four("m")
+    ));
+    pair.agents[0].signal(Signal::HUP);
+    until("long metadata are seen", secs(10), || {
+        let row = pair.seen();
+        row["tags"].get("t1").is_none() && row["services"][1]["metadata"]["m4"] == long.as_str()
     });
 
     write(&format!("[tags]\nzone = 'c'\nlong = '{}'\n", "x".repeat(20_000)));

@@ -30,16 +30,17 @@ serf_apart() {
 }
 chisme_start() { start "$1" ${2:+--connect "$net.$2:4747"}; }
 chisme_formed() { complete "$n" 60; }
-serf_formed() { serf_joins "$n" "$n" 0 180 >/dev/null; }
+serf_formed() { serf_joins "1-$n" "$n" 0 180 >/dev/null; }
 # Prints when the last view became complete.
 chisme_whole() {
     complete "$n" 180
     for ((i = 1; i <= n; i++)); do sed -n '$s/.*"t":\([0-9]*\).*/\1/p' "$work/$i"; done | sort -n | tail -1
 }
 serf_whole() {
-    # With an odd number the halves differ, and so does what each must see come.
-    local small=$((n / 2))
-    serf_joins "$n" "$small" "$1" 300
+    local half=$((n / 2)) first second
+    first=$(serf_joins "1-$half" $((n - half)) "$1" 300)
+    second=$(serf_joins "$((half + 1))-$n" "$half" "$1" 300)
+    echo $((first > second ? first : second))
 }
 
 measure() {

@@ -13,7 +13,7 @@ chisme_start() { start "$1" --connect "$net.1:4747"; }
 chisme_formed() { complete "$n" 180; }
 chisme_downs() { cat "$work"/[0-9]* | grep -c '"event":"down"' || true; }
 serf_begin() { serf_start "$1" 1 -encrypt="$key" -retry-interval=2s; }
-serf_formed() { serf_joins "$n" "$n" 0 300 >/dev/null; }
+serf_formed() { serf_joins "1-$n" "$n" 0 300 >/dev/null; }
 serf_downs() { cat "$work"/serf* | grep -c Failed || true; }
 
 # CPU nanoseconds of all threads of all agents.

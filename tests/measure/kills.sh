@@ -11,7 +11,7 @@ n=${1:-32} kills=${2:-30}
 [ -z "${PRESET:-}" ] || export CHISME_PRESET=$PRESET
 
 # complete COUNT SINCE: until all see all; or, of serf's, until each has seen so many come.
-serf_complete() { serf_joins "$n" "$1" "$2" 240 >/dev/null; }
+serf_complete() { serf_joins "1-$n" "$1" "$2" 240 >/dev/null; }
 # When each of the others learnt that agent I is gone, of the moments after SINCE.
 chisme_known() {
     grep -h "\"event\":\"down\",\"peer\":\"n$1@measure.test\"" "$work"/[0-9]* |

@@ -32,11 +32,11 @@ serf_events() {
 serf_joined() {
     awk -v since="$2" '$1 > since && $2 == "Join" && !seen[$3]++ { print $1 }' "$work/serf$1"
 }
-# serf_joins N COUNT SINCE SECONDS: waits until agents 1 to N have each seen COUNT members come since SINCE, and
+# serf_joins FROM-TO COUNT SINCE SECONDS: waits until these agents have each seen COUNT members come since SINCE, and
 # prints when the last of them had.
 serf_joins() {
-    local n=$1 count=$2 since=$3 end=$(($(date +%s) + $4)) i joined
-    for ((i = 1; i <= n; i++)); do
+    local from=${1%-*} to=${1#*-} count=$2 since=$3 end=$(($(date +%s) + $4)) i joined
+    for ((i = from; i <= to; i++)); do
         until joined=$(serf_joined "$i" "$since") && [ "$(wc -w <<<"$joined")" -ge "$count" ]; do
             [ "$(date +%s)" -le "$end" ] || { echo "serf: n$i saw $(wc -w <<<"$joined") of $count come after $4 s" >&2; exit 1; }
             sleep 0.2

@@ -20,7 +20,7 @@ chisme_whole() {
     complete "$n" 60
     for ((i = 1; i <= n; i++)); do sed -n '$s/.*"t":\([0-9]*\).*/\1/p' "$work/$i"; done | sort -n | tail -1
 }
-serf_whole() { serf_joins "$n" "$n" 0 240; }
+serf_whole() { serf_joins "1-$n" "$n" 0 240; }
 
 measure() {
     local kind=$1 run i last whole

@@ -361,8 +361,10 @@ unknown keys are refused):
 
 Signals:
   SIGTERM and Ctrl-C leave the cluster gracefully, a second one stops at once.
-  SIGHUP reads the configuration file's seeds, tags and services and the cookie files again. A new cookie seals from
-  then on, and the one before is still accepted. If anything is wrong, nothing changes.
+  SIGHUP reads the configuration file's seeds, tags and services and the cookie files again. A new
+  cookie seals from then on, and the one before is still accepted. Tags and services that the file
+  no longer has are removed; those set at run time under other names stay. If anything is wrong,
+  nothing changes.
 
 Events (--events json), one object per line on stdout:
   {\"t\":1764000000000000000,\"node\":\"node1@a\",\"event\":\"up\",\"peer\":\"node2@b\",\"n\":2}

@@ -23,7 +23,7 @@ pub enum Preset {
     /// frozen for 4 s may be called Down.
     Wan,
     /// Processes of one host, over loopback: nothing is lost on the way. A process may be frozen for
-    /// 1.5 s; one that is frozen for 2 s may be called Down.
+    /// 2 s; one that is frozen for 2.5 s may be called Down.
     Local,
 }
 

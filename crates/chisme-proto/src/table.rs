@@ -589,7 +589,8 @@ mod tests {
                     }
                     4 => table.end_carry(index),
                     5 => {
-                        let stamp = Stamp { session: id.session, version: id.session.to_u64() };
+                        let version = table.record_version(index) + n;
+                        let stamp = Stamp { session: id.session, version };
                         let (record, encoded) = (Record::nothing(), [].into());
                         table.set_record(index, Published { stamp, record, encoded });
                     }

@@ -15,7 +15,7 @@ pub(crate) const QUIET: &str = "quiet";
 
 /// Each expectation of a scenario with what came.
 pub(crate) fn judge(scenario: &Scenario, figures: &Figures) -> Vec<Expectation> {
-    let lines = demands(scenario, &Summary::of_one(figures)).into_iter();
+    let lines = demands(scenario, &Summary::of_figures(&[figures])).into_iter();
     lines
         .map(|line| Expectation { known_miss: scenario.known_misses.contains(&line.what), ..line })
         .collect()

@@ -77,6 +77,8 @@ fn shrink_by(
     let mut table = scenario.at(point).and_then(|here| here.drawn(seed)).ok()?.table;
     table.remove("grid");
     table.remove("axes");
+    // Of all seeds together; here is one.
+    table.remove("target");
     table.insert("seeds".to_owned(), Value::String(seed.to_string()));
     let name = format!("{}-shrunk", scenario.name);
     let mut search =

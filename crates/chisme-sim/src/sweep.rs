@@ -195,46 +195,32 @@ impl Results {
 }
 
 impl Summary {
-    /// The figures of one run, of which nothing else is known.
-    pub(crate) fn of_one(figures: &Figures) -> Self {
-        let detections = figures.detections.iter().map(|detection| &detection.seconds);
-        Self {
-            runs: 1,
-            formed: figures.formed,
-            converged: figures.converged,
-            detection: Spread::of(detections),
-            first_suspicion: Spread::of(figures.first_suspicions.iter()),
-            first_detection: Spread::of(figures.first_detections.iter()),
-            last_detection: Spread::of(figures.last_detections.iter()),
-            false_downs: figures.false_downs,
-            downs: figures.downs,
-            false_suspicions: figures.false_suspicions,
-            life_changes: figures.life_changes,
-            datagrams_per_second: figures.datagrams_per_second,
-            bytes_per_second: figures.bytes_per_second,
-            datagrams_in_faults: figures.datagrams_in_faults,
-            datagrams_at_rest: figures.datagrams_at_rest,
-            bytes_at_rest: figures.bytes_at_rest,
-            peak_per_second: figures.peak_per_second,
-            ..Self::default()
-        }
-    }
-
     /// The figures of these runs together.
     pub fn of(outcomes: &[&Outcome]) -> Self {
         let runs = || outcomes.iter().copied();
-        let figures = || runs().map(|run| &run.figures);
+        let figures: Vec<&Figures> = runs().map(|run| &run.figures).collect();
+        Self {
+            failed: runs().filter(|run| run.is_failure()).count(),
+            events: runs().map(|run| run.events).sum(),
+            virtual_seconds: runs().map(|run| run.virtual_seconds).sum(),
+            ..Self::of_figures(&figures)
+        }
+    }
+
+    /// The same without what figures do not tell: failures, events, virtual time.
+    pub(crate) fn of_figures(all: &[&Figures]) -> Self {
+        let figures = || all.iter().copied();
         // A run that did not come to it is worse than any that did.
-        let worst = |each: fn(&Outcome) -> Option<f64>| {
-            let all: Option<Vec<f64>> = runs().map(each).collect();
+        let worst = |each: fn(&Figures) -> Option<f64>| {
+            let all: Option<Vec<f64>> = figures().map(each).collect();
             all.and_then(|all| all.into_iter().reduce(f64::max))
         };
-        let count = outcomes.len().max(1) as f64;
+        let count = all.len().max(1) as f64;
         Self {
-            runs: outcomes.len(),
-            failed: runs().filter(|run| run.is_failure()).count(),
-            formed: worst(|run| run.figures.formed),
-            converged: worst(|run| run.figures.converged),
+            runs: all.len(),
+            failed: 0,
+            formed: worst(|one| one.formed),
+            converged: worst(|one| one.converged),
             detection: Spread::of(
                 figures().flat_map(|one| one.detections.iter().map(|detection| &detection.seconds)),
             ),
@@ -245,8 +231,8 @@ impl Summary {
             downs: figures().map(|one| one.downs).sum(),
             false_suspicions: figures().map(|one| one.false_suspicions).sum(),
             life_changes: figures().map(|one| one.life_changes).sum(),
-            events: runs().map(|run| run.events).sum(),
-            virtual_seconds: runs().map(|run| run.virtual_seconds).sum(),
+            events: 0,
+            virtual_seconds: 0.0,
             datagrams_per_second: figures().map(|one| one.datagrams_per_second).sum::<f64>()
                 / count,
             bytes_per_second: figures().map(|one| one.bytes_per_second).sum::<f64>() / count,

@@ -55,8 +55,13 @@ impl Judged {
         if missed.is_empty() {
             return Verdict::Passed;
         }
+        Verdict::Unexpected(format!("{}: {}", self.place(), missed.join("; ")))
+    }
+
+    /// `crash nodes.count=6, 50 runs`
+    pub fn place(&self) -> String {
         let parameters = self.point.iter().map(|(key, value)| format!(" {key}={value}"));
         let place: String = std::iter::once(self.scenario.clone()).chain(parameters).collect();
-        Verdict::Unexpected(format!("{place}, {} runs: {}", self.runs, missed.join("; ")))
+        format!("{place}, {} runs", self.runs)
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use chisme_proto::{DEFAULT_PORT, Input};
+use chisme_proto::{Command, DEFAULT_PORT, Input};
 
 use crate::cluster::Cluster;
 use crate::host::{EPOCH_MILLIS, SOCKET_BUFFER, Setup};
@@ -135,7 +135,9 @@ impl Cluster {
     /// A machine that did not exist before starts at the address of one that is gone.
     pub(crate) fn inherit_address(&mut self, from: usize) {
         let heir = self.another_like(from);
-        self.hosts[heir].setup.addresses = self.hosts[from].setup.addresses.clone();
+        let Setup { addresses, advertised, .. } = self.hosts[from].setup.clone();
+        let setup = &mut self.hosts[heir].setup;
+        (setup.addresses, setup.advertised) = (addresses, advertised);
         self.start_at(heir);
     }
 
@@ -151,10 +153,34 @@ impl Cluster {
     fn another_like(&mut self, other: usize) -> usize {
         let label = (0..).map(|n| format!("x{n}")).find(|label| !self.labels.contains_key(label));
         let label = label.expect("there are fewer machines than numbers");
-        let Setup { name, addresses, .. } = self.setup(&label).clone();
-        let setup = Setup { name, addresses, ..self.hosts[other].setup.clone() };
+        let Setup { name, addresses, advertised, .. } = self.setup(&label).clone();
+        let setup = Setup { name, addresses, advertised, ..self.hosts[other].setup.clone() };
         *self.setup(&label) = setup;
         self.index(&label)
+    }
+
+    /// Asks a process to leave, if it runs and can hear.
+    pub(crate) fn leave_at(&mut self, index: usize) -> bool {
+        let label = self.hosts[index].label.clone();
+        let can = self.hosts[index].process.is_some() && !self.hosts[index].is_frozen();
+        if can {
+            self.command(&label, Command::Leave);
+        }
+        can
+    }
+
+    pub(crate) fn crash_at(&mut self, index: usize) -> bool {
+        let runs = self.hosts.get(index).is_some_and(|host| host.process.is_some());
+        if runs {
+            self.end_process(index, ProcessState::Crashed);
+        }
+        runs
+    }
+
+    pub(crate) fn start_if_gone(&mut self, index: usize) {
+        if self.hosts[index].process.is_none() {
+            self.start_at(index);
+        }
     }
 
     pub(crate) fn rule(&mut self, scope: Scope, effect: Effect, pulse: Option<Pulse>) -> RuleId {

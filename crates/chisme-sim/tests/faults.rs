@@ -7,7 +7,7 @@ use chisme_sim::scenario::{Fault, Group, TimedFault};
 use chisme_sim::{Cluster, millis, secs};
 
 /// As files have them; one line after another begins.
-const EACH: [&[&str]; 26] = [
+const EACH: [&[&str]; 29] = [
     &["link = { from = 'node[0]', to = 'rest', both_ways = true, is = { loss = 0.5 } }"],
     &[
         "link = { from = 'all', to = 'all', is = { duplicate = 0.3, reorder = 0.3, corrupt = 0.1 } }",
@@ -36,9 +36,13 @@ const EACH: [&[&str]; 26] = [
     &["attack = { nodes = 'all', kind = 'replay', rate = 50 }"],
     &["attack = { nodes = 'node[0]', kind = 'wrong_key', rate = 20 }"],
     &["attack = { nodes = 'half', kind = 'unreachable', rate = 20 }"],
+    &["attack = { nodes = 'all', kind = 'tamper', rate = 20 }"],
+    &["attack = { nodes = 'all', kind = 'foreign_cluster', rate = 20 }"],
+    // Who comes back says Hello, which is what is reflected.
+    &["attack = { nodes = 'all', kind = 'reflect', rate = 20 }", "restart = { nodes = 'node[1]' }"],
 ];
 
-/// One name for each kind of fault. A kind that is new has none until it stands here, and above.
+/// One name for each kind of fault. A kind that is new has none until it stands here.
 const fn kind(fault: &Fault) -> &'static str {
     match fault {
         Fault::Link { .. } => "link",
@@ -60,7 +64,26 @@ const fn kind(fault: &Fault) -> &'static str {
         Fault::Attack(_) => "attack",
     }
 }
-const KINDS: usize = 17;
+/// All of them, so that none is left out above.
+const KINDS: [&str; 17] = [
+    "attack",
+    "clock",
+    "crash",
+    "cut",
+    "dns",
+    "duplicate_name",
+    "flip_flop",
+    "freeze",
+    "leave",
+    "link",
+    "restart",
+    "reuse_address",
+    "rolling_restart",
+    "slow",
+    "small_buffer",
+    "stall",
+    "swizzle",
+];
 
 fn eight(seed: u64) -> Cluster {
     let mut cluster = Cluster::builder().nodes(8).seed(seed).formed();
@@ -91,7 +114,7 @@ fn each_fault_does_something_and_ends() {
         }
         cluster.expect_complete_within(secs(60));
     }
-    assert_eq!(kinds.len(), KINDS, "{kinds:?}");
+    assert!(kinds.iter().eq(KINDS.iter()), "{kinds:?}");
 }
 
 #[test]
@@ -122,6 +145,20 @@ fn an_end_keeps_a_fault_from_beginning_and_comes_once() {
 }
 
 #[test]
+fn what_a_fault_did_not_do_it_does_not_undo() {
+    let mut cluster = eight(3);
+    cluster.crash("n4");
+    cluster.freeze("n5");
+    let crash = cluster.begin_fault("crash = 'node[4]'");
+    let freeze = cluster.begin_fault("freeze = 'node[4..6]'");
+    assert_eq!([cluster.end_fault(crash), cluster.end_fault(freeze)], [0, 1]);
+    assert!(!cluster.is_running("n4"));
+    cluster.run_for(secs(10));
+    assert!(!cluster.view_of("n0").contains("n5"), "it is frozen by the test");
+    cluster.thaw("n5");
+}
+
+#[test]
 fn a_seed_gives_the_same_run_with_faults() {
     let digest = |seed| {
         let mut cluster = eight(seed);
@@ -140,6 +177,7 @@ fn what_is_no_fault_is_told_with_its_key() {
         ("freze = 'node[1]'", "freze"),
         ("freeze = 'n1'", "\"n1\""),
         ("at = '1s'", "what"),
+        ("freeze = 'node[9]'", "about nobody"),
         ("for = '1s'\nagain = { times = 2, pause = '1s' }\nfreeze = 'all'", "again"),
     ] {
         let test = AssertUnwindSafe(|| eight(1).begin_fault(text));

@@ -43,6 +43,10 @@ fn a_fault_begins_again_as_often_as_the_file_says() {
     let error = Scenario::parse("test", &endless).expect_err("it never ends").to_string();
     assert!(error.contains("`for`"), "{error}");
     assert!(with("again = { times = 1001, pause = '1s' }").is_err());
+    let attack = "attack = { nodes = 'all', kind = 'flood', rate = 1 }";
+    let endless = SPLIT.replace("for = \"20s\"", "").replace("cut = { off = \"half\" }", attack);
+    let error = Scenario::parse("test", &endless).expect_err("it never ends").to_string();
+    assert!(error.contains("an attack must end"), "{error}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(crate) struct Owners {
 #[derive(Debug)]
 enum Change {
     Belongs(String, GuardId),
-    IsFree(String),
+    AreFree(Vec<String>),
     AllAreFree,
 }
 
@@ -45,12 +45,7 @@ impl Owners {
             (RecordEdit::Register(service), Some(guard)) => {
                 Change::Belongs(service.name.clone(), guard)
             }
-            (RecordEdit::Register(service) | RecordEdit::Put(service), _) => {
-                Change::IsFree(service.name.clone())
-            }
-            (RecordEdit::Deregister(name), _) => Change::IsFree(name.clone()),
-            (RecordEdit::Replace(_), _) => Change::AllAreFree,
-            _ => return,
+            (edit, _) => frees(edit),
         };
         self.pending.insert(request, change);
     }
@@ -58,9 +53,31 @@ impl Owners {
     pub(crate) fn ended(&mut self, request: RequestId, succeeded: bool) {
         match self.pending.remove(&request).filter(|_| succeeded) {
             Some(Change::Belongs(name, guard)) => drop(self.by_service.insert(name, guard)),
-            Some(Change::IsFree(name)) => drop(self.by_service.remove(&name)),
+            Some(Change::AreFree(names)) => {
+                self.by_service.retain(|service, _| !names.contains(service));
+            }
             Some(Change::AllAreFree) => self.by_service.clear(),
             None => {}
         }
+    }
+}
+
+/// Whose services belong to no guard any more after an edit.
+fn frees(edit: &RecordEdit) -> Change {
+    match edit {
+        RecordEdit::Register(service) | RecordEdit::Put(service) => {
+            Change::AreFree(vec![service.name.clone()])
+        }
+        RecordEdit::Deregister(name) => Change::AreFree(vec![name.clone()]),
+        RecordEdit::Replace(_) => Change::AllAreFree,
+        RecordEdit::All(edits) => {
+            edits.iter().map(frees).fold(Change::AreFree(Vec::new()), |all, one| match (all, one) {
+                (Change::AreFree(all), Change::AreFree(one)) => {
+                    Change::AreFree([all, one].concat())
+                }
+                _ => Change::AllAreFree,
+            })
+        }
+        _ => Change::AreFree(Vec::new()),
     }
 }

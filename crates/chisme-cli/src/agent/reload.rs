@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chisme::{Cookie, Record, RecordEdit, RecordError};
+use chisme::{Cookie, Record, RecordEdit};
 
 use super::Told;
 use super::state::{AgentState, Origins};
@@ -58,9 +58,13 @@ impl Reloader {
             Settings::resolve(&self.told.args, &self.told.matches, &Surroundings::read())?;
         let cookies = Cookies::read(&settings)?;
         let cluster = &state.cluster;
-        let present = cluster.record();
-        let edits = edits(&self.settings.record, &settings.record, &present);
-        check(&present, &edits)?;
+        let edits = edits(&self.settings.record, &settings.record, &cluster.record());
+        // First: of all that follows it alone can be refused.
+        let new_record = !edits.is_empty();
+        if new_record {
+            cluster.edit_record(RecordEdit::All(edits)).await?;
+            tracing::info!("SIGHUP: the tags and services of the file are read anew");
+        }
         let new_cookies = cookies != self.cookies;
         if new_cookies {
             // The node still takes what the cookie before has sealed: others learn of the new one later.
@@ -74,13 +78,6 @@ impl Reloader {
         if new_seeds {
             cluster.set_seeds(&settings.seeds.value).await?;
             tracing::info!("SIGHUP: the seeds are now {:?}", settings.seeds.value);
-        }
-        let new_record = !edits.is_empty();
-        for edit in edits {
-            cluster.edit_record(edit).await?;
-        }
-        if new_record {
-            tracing::info!("SIGHUP: the tags and services of the file are read anew");
         }
         if !new_cookies && !new_seeds && !new_record {
             tracing::info!("SIGHUP: neither cookie nor seeds, tags or services have changed");
@@ -109,7 +106,14 @@ fn edits(was: &Record, is: &Record, present: &Record) -> Vec<RecordEdit> {
     if !tags.is_empty() {
         edits.push(RecordEdit::MergeTags(tags));
     }
-    edits.extend(new(&was.services, &is.services).map(|(_, service)| RecordEdit::Put(service)));
+    for (name, mut service) in new(&was.services, &is.services) {
+        // A status that was set at run time stays, unless the file has another one than before.
+        let status = |record: &Record| record.services.get(&name).map(|service| service.status);
+        if let Some(now) = status(present).filter(|_| status(was) == Some(service.status)) {
+            service.status = now;
+        }
+        edits.push(RecordEdit::Put(service));
+    }
     edits
 }
 
@@ -123,13 +127,4 @@ fn new<V: Clone + PartialEq>(
 ) -> impl Iterator<Item = (String, V)> {
     let changed = is.iter().filter(|(key, value)| was.get(*key) != Some(*value));
     changed.map(|(key, value)| (key.clone(), value.clone()))
-}
-
-/// Whether all of them together can be made, before any is.
-fn check(present: &Record, edits: &[RecordEdit]) -> Result<(), RecordError> {
-    let mut record = present.clone();
-    for edit in edits {
-        record = record.edited(edit.clone())?;
-    }
-    Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use chisme_sim::outcome::Outcome;
-use chisme_sim::{Keep, report};
+use chisme_sim::{Judged, Keep, report};
 
 use super::args::Outputs;
 use super::print::{self, Batch};
@@ -26,7 +26,11 @@ pub(super) fn of_run(outputs: &Outputs, word: &str, outcome: &Outcome) -> anyhow
 
 /// Writes what is wanted of a sweep. The first run that failed, or the first one, is run again: its
 /// story was not kept.
-pub(super) fn of_sweep(outputs: &Outputs, batches: &[Batch]) -> anyhow::Result<()> {
+pub(super) fn of_sweep(
+    outputs: &Outputs,
+    batches: &[Batch],
+    judged: &[Judged],
+) -> anyhow::Result<()> {
     if outputs.report.is_none() && outputs.trace.is_none() && outputs.pcap.is_none() {
         return Ok(());
     }
@@ -50,7 +54,7 @@ pub(super) fn of_sweep(outputs: &Outputs, batches: &[Batch]) -> anyhow::Result<(
             several => format!("{} scenarios", several.len()),
         };
         let outcomes: Vec<Outcome> = all.into_iter().map(|(_, outcome)| outcome).collect();
-        write(path, report::html(&title, &again, &outcomes, &print::judged(batches)).as_bytes())?;
+        write(path, report::html(&title, &again, &outcomes, judged).as_bytes())?;
     }
     Ok(())
 }

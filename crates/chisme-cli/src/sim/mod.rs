@@ -96,12 +96,12 @@ fn run_all(args: &RunArgs) -> anyhow::Result<ExitCode> {
     if args.check_determinism {
         return Ok(ExitCode::SUCCESS);
     }
-    tell(args, &batches)?;
+    let judged: Vec<Judged> = batches.iter().flat_map(Batch::judged).collect();
+    tell(args, &batches, &judged)?;
     if args.shrink {
         shrink_first(&batches, &stop)?;
     }
     let runs = batches.iter().map(|batch| chisme_sim::worst(&batch.results));
-    let judged = print::judged(&batches);
     let worst = runs.chain(judged.iter().map(Judged::verdict));
     let worst = worst.fold(Verdict::Passed, Verdict::worse);
     if stop.load(Ordering::Relaxed) {
@@ -179,23 +179,28 @@ fn repeat(
     out(&format!("{}: {done} runs, each twice, all alike\n", scenario.name))
 }
 
-fn tell(args: &RunArgs, batches: &[Batch]) -> anyhow::Result<()> {
+fn tell(args: &RunArgs, batches: &[Batch], judged: &[Judged]) -> anyhow::Result<()> {
     let runs = batches.iter().flat_map(|batch| batch.results.iter().flat_map(|r| &r.runs));
     let outcomes: Vec<_> = runs.cloned().collect();
     if args.outputs.json {
-        out(&report::json(&outcomes, &print::judged(batches)))?;
+        out(&report::json(&outcomes, judged))?;
     } else if args.markdown {
         out(&print::markdown(&outcomes))?;
     } else {
         out(&print::table(&outcomes, style::stdout_has_colours()))?;
-        out(&print::targets(batches))?;
+        out(&print::targets(judged))?;
         out(&print::known_misses(batches))?;
     }
     let failures = print::failures(batches);
     if !failures.is_empty() {
         complain(failures.trim_end());
     }
-    artifacts::of_sweep(&args.outputs, batches)
+    for verdict in judged.iter().map(Judged::verdict) {
+        if let Some(cause) = verdict.cause() {
+            complain(&format!("target missed: {cause}"));
+        }
+    }
+    artifacts::of_sweep(&args.outputs, batches, judged)
 }
 
 /// Makes the first failure smaller, and shows what is left of it.

@@ -22,6 +22,13 @@ pub(super) struct Batch {
     pub(super) results: Vec<Results>,
 }
 
+impl Batch {
+    /// What all seeds of each point together had to come to.
+    pub(super) fn judged(&self) -> Vec<Judged> {
+        chisme_sim::judge_targets(&self.scenario, &self.results)
+    }
+}
+
 /// What stands above the columns of [`rows`].
 const HEADER: [&str; 14] = [
     "SCENARIO",
@@ -149,22 +156,14 @@ pub(super) fn failures(batches: &[Batch]) -> String {
     text
 }
 
-/// What all seeds of each point together had to come to.
-pub(super) fn judged(batches: &[Batch]) -> Vec<Judged> {
-    let each = |batch: &Batch| chisme_sim::judge_targets(&batch.scenario, &batch.results);
-    batches.iter().flat_map(each).collect()
-}
-
 /// Targets of all seeds together, each with what came.
-pub(super) fn targets(batches: &[Batch]) -> String {
+pub(super) fn targets(judged: &[Judged]) -> String {
     let mut text = String::new();
-    for judged in judged(batches) {
-        let parameters = judged.point.iter().map(|(key, value)| format!(" {key}={value}"));
-        let place: String = parameters.collect();
+    for judged in judged {
+        let place = judged.place();
         for line in &judged.expectations {
             let mark = if line.met { "met   " } else { "MISSED" };
-            let (name, runs) = (&judged.scenario, judged.runs);
-            _ = writeln!(text, "{mark}  {name}{place}, {runs} runs: {}", expectation(line));
+            _ = writeln!(text, "{mark}  {place}: {}", expectation(line));
         }
     }
     text

@@ -237,6 +237,8 @@ pub enum RecordEdit {
     },
     /// Removes a service.
     Deregister(String),
+    /// All of these, one after another, or none of them. The limits hold for what comes of all.
+    All(Vec<Self>),
 }
 
 impl Record {
@@ -294,28 +296,35 @@ impl Record {
     /// [`RecordError`] if the change asks for what is not there, or its result breaks a limit.
     pub fn edited(&self, edit: RecordEdit) -> Result<Self, RecordError> {
         let mut record = self.clone();
+        record.edit(edit)?;
+        record.check()?;
+        Ok(record)
+    }
+
+    /// Makes a change, whatever the limits say of what comes of it.
+    fn edit(&mut self, edit: RecordEdit) -> Result<(), RecordError> {
         match edit {
-            RecordEdit::Replace(other) => record = other,
-            RecordEdit::SetTags(tags) => record.tags = tags,
-            RecordEdit::MergeTags(tags) => record.tags.extend(tags),
-            RecordEdit::RemoveTags(keys) => record.tags.retain(|key, _| !keys.contains(key)),
-            RecordEdit::Register(service) if record.services.contains_key(&service.name) => {
+            RecordEdit::Replace(other) => *self = other,
+            RecordEdit::SetTags(tags) => self.tags = tags,
+            RecordEdit::MergeTags(tags) => self.tags.extend(tags),
+            RecordEdit::RemoveTags(keys) => self.tags.retain(|key, _| !keys.contains(key)),
+            RecordEdit::Register(service) if self.services.contains_key(&service.name) => {
                 return Err(RecordError::AlreadyRegistered(service.name));
             }
             RecordEdit::Register(service) | RecordEdit::Put(service) => {
-                record.services.insert(service.name.clone(), service);
+                self.services.insert(service.name.clone(), service);
             }
             RecordEdit::SetStatus { name, status } => {
-                let service = record.services.get_mut(&name);
+                let service = self.services.get_mut(&name);
                 service.ok_or(RecordError::NotRegistered(name))?.status = status;
             }
             RecordEdit::Deregister(name) => {
-                let removed = record.services.remove(&name);
+                let removed = self.services.remove(&name);
                 removed.map(drop).ok_or(RecordError::NotRegistered(name))?;
             }
+            RecordEdit::All(edits) => edits.into_iter().try_for_each(|edit| self.edit(edit))?,
         }
-        record.check()?;
-        Ok(record)
+        Ok(())
     }
 }
 

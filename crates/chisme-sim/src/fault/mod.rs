@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
-use chisme_proto::{Command, Instant};
+use chisme_proto::Instant;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
@@ -19,7 +19,7 @@ use crate::attack::Attacker;
 use crate::cluster::Cluster;
 use crate::millis;
 use crate::network::{Effect, NodeSet, Scope};
-use crate::outcome::{ProcessState, Ribbon};
+use crate::outcome::Ribbon;
 use crate::scenario::{Fault, TimedFault};
 use crate::story::seconds;
 
@@ -29,9 +29,10 @@ const GOODBYE: Duration = millis(1_500);
 /// How often an attacker fires.
 const VOLLEY: Duration = millis(100);
 
-/// Streams of chance of their own: groups are the same whatever else is drawn.
-const GROUPS: u64 = 1;
-const ATTACKS: u64 = 2;
+/// Streams of chance of their own, which no machine has: groups are the same whatever else is drawn.
+const GROUPS: u64 = u64::MAX;
+const ATTACKS: u64 = u64::MAX - 1;
+const ORDERS: u64 = u64::MAX - 2;
 
 /// Names a fault of a cluster. [`Cluster::begin_fault`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +46,11 @@ impl Cluster {
     /// Groups are resolved now: numbers are those of the machines there are, in order of their making,
     /// and `zone:NAME` goes by [`zones`](Self::zones).
     ///
+    /// A second bearer of a name, and whoever takes over an address, are machines of their own, `x0`, `x1` and so on,
+    /// among which later groups are resolved too.
+    ///
     /// # Panics
-    /// If a text is no fault; the message names line and key.
+    /// If a text is no fault, or it is about nobody; the message names line and key, or the fault.
     ///
     /// ```
     /// use chisme_sim::{Cluster, scenario::Fault, secs};
@@ -62,13 +66,20 @@ impl Cluster {
     pub fn begin_fault<F: TryInto<TimedFault, Error: Display>>(&mut self, fault: F) -> FaultId {
         let timed = fault.try_into().unwrap_or_else(|error| panic!("not a fault: {error}"));
         let id = self.plan_fault(timed);
+        if let Some(planned) = self.faults.as_ref().and_then(|faults| faults.all.get(id.0)) {
+            assert!(planned.is_about_somebody(), "about nobody: {}", planned.timed.fault);
+        }
         self.act_until(self.now);
         id
     }
 
-    /// Ends a fault if it has not ended, or keeps it from beginning: what it did to links, processes,
-    /// clocks and DNS is undone, and what crashed for the time of it starts again. Gives how often it
-    /// really did something: datagrams, processes, answers.
+    /// Ends a fault if it has not ended, or keeps it from beginning: links, sockets, the pace of clocks and DNS are
+    /// as they are without any fault, what it has frozen or stalled goes on, and what has crashed and does not run
+    /// starts. What is of one moment stays done. Gives how often it really did something: datagrams, processes,
+    /// answers.
+    ///
+    /// # Panics
+    /// If the fault is another cluster's.
     pub fn end_fault(&mut self, id: FaultId) -> u64 {
         let Some(mut faults) = self.faults.take() else { return 0 };
         faults.act(Act::End(id.0), self);
@@ -108,14 +119,14 @@ impl Cluster {
         self.faults = Some(faults);
     }
 
-    /// Lets time pass until all faults have ended that end by themselves.
+    /// Lets time pass until all faults have ended. Of a scenario each does: an attack has a `for`.
     pub(crate) fn run_faults(&mut self) {
         while let Some(at) = self.next_act() {
             self.run_for(at.saturating_since(self.now()));
         }
     }
 
-    /// How often each fault really did something, and what reports draw of it. All end.
+    /// How often each fault really did something, and what reports draw of it. Their rules end.
     pub(crate) fn faults_told(&mut self) -> (BTreeMap<String, u64>, Vec<Ribbon>) {
         let mut faults = self.faults.take();
         faults.as_mut().map(|faults| faults.told(self)).unwrap_or_default()
@@ -124,7 +135,8 @@ impl Cluster {
 
 /// All faults of a cluster.
 pub(crate) struct Faults {
-    rng: ChaCha8Rng,
+    groups: ChaCha8Rng,
+    orders: ChaCha8Rng,
     agenda: BTreeMap<(Instant, u64), Act>,
     serial: u64,
     all: Vec<Ongoing>,
@@ -151,7 +163,8 @@ impl Faults {
         };
         let attacker = Attacker::new(stream(ATTACKS));
         let (agenda, all) = (BTreeMap::new(), Vec::new());
-        Self { rng: stream(GROUPS), agenda, serial: 0, all, attacker }
+        let (groups, orders) = (stream(GROUPS), stream(ORDERS));
+        Self { groups, orders, agenda, serial: 0, all, attacker }
     }
 
     fn plan(&mut self, timed: TimedFault, cluster: &mut Cluster) -> usize {
@@ -164,7 +177,7 @@ impl Faults {
         if let Some(lasts) = timed.lasts {
             self.add(begin + lasts, Act::End(number));
         }
-        self.all.push(Ongoing::resolve(timed, cluster, &mut self.rng));
+        self.all.push(Ongoing::resolve(timed, cluster, &mut self.groups));
         number
     }
 
@@ -209,7 +222,7 @@ impl Faults {
         let mut order = self.all[number].nodes.clone();
         let mut at = now;
         for release in [false, true] {
-            order.shuffle(&mut self.rng);
+            order.shuffle(&mut self.orders);
             for &node in &order {
                 let act = if release { Act::Back(number, node) } else { Act::Turn(number, node) };
                 self.add(at, act);
@@ -291,31 +304,5 @@ impl Faults {
             ribbons.push(Ribbon { from: seconds(began), to: seconds(until), label, nodes });
         }
         (marks, ribbons)
-    }
-}
-
-impl Cluster {
-    /// Asks a process to leave, if it runs and can hear.
-    fn leave_at(&mut self, index: usize) -> bool {
-        let label = self.hosts[index].label.clone();
-        let can = self.hosts[index].process.is_some() && !self.hosts[index].is_frozen();
-        if can {
-            self.command(&label, Command::Leave);
-        }
-        can
-    }
-
-    pub(crate) fn crash_at(&mut self, index: usize) -> bool {
-        let runs = self.hosts.get(index).is_some_and(|host| host.process.is_some());
-        if runs {
-            self.end_process(index, ProcessState::Crashed);
-        }
-        runs
-    }
-
-    fn start_if_gone(&mut self, index: usize) {
-        if self.hosts[index].process.is_none() {
-            self.start_at(index);
-        }
     }
 }

@@ -23,6 +23,9 @@ pub(super) struct Ongoing {
     islands: Vec<Vec<usize>>,
     /// Machines that bear the names of others for the time of it.
     twins: Vec<usize>,
+    /// Those that it has really stopped, and how much their sockets had lost before.
+    hit: Vec<usize>,
+    lost_before: u64,
     rules: Vec<RuleId>,
     pub(super) turns: BTreeMap<usize, RuleId>,
     excuses: Vec<Option<DisturbanceId>>,
@@ -68,6 +71,8 @@ impl Ongoing {
             others,
             islands,
             twins: Vec::new(),
+            hit: Vec::new(),
+            lost_before: 0,
             rules: Vec::new(),
             turns: BTreeMap::new(),
             excuses: Vec::new(),
@@ -87,9 +92,9 @@ impl Ongoing {
                 self.flip_flop(pulse, ingress, cluster);
             }
             Fault::Crash { .. } => {
-                for node in self.nodes.clone() {
-                    self.deeds += u64::from(cluster.crash_at(node));
-                }
+                self.hit = self.nodes.clone();
+                self.hit.retain(|&node| cluster.crash_at(node));
+                self.deeds += self.hit.len() as u64;
             }
             Fault::Restart { new_address, clock, .. } => {
                 for node in self.nodes.clone() {
@@ -109,6 +114,7 @@ impl Ongoing {
                 self.impair(cluster, |cluster, node| cluster.slow_at(node, per_datagram));
             }
             Fault::SmallBuffer { datagrams, .. } => {
+                self.lost_before = self.overflowed(cluster);
                 for &node in &self.nodes {
                     cluster.set_buffer_at(node, Some(datagrams));
                 }
@@ -160,23 +166,17 @@ impl Ongoing {
         }
         self.lift(cluster);
         match &self.timed.fault {
-            Fault::Crash { .. } => {
-                for &node in &self.nodes {
-                    cluster.start_if_gone(node);
-                }
-            }
-            Fault::Freeze { .. } => self.nodes.iter().for_each(|&node| cluster.thaw_at(node)),
-            Fault::Stall { .. } => self.nodes.iter().for_each(|&node| cluster.unstall_at(node)),
+            Fault::Crash { .. } => self.hit.iter().for_each(|&node| cluster.start_if_gone(node)),
+            Fault::Freeze { .. } => self.hit.iter().for_each(|&node| cluster.thaw_at(node)),
+            Fault::Stall { .. } => self.hit.iter().for_each(|&node| cluster.unstall_at(node)),
             Fault::Slow { .. } => {
                 for &node in &self.nodes {
                     cluster.slow_at(node, Duration::ZERO);
                 }
             }
             Fault::SmallBuffer { .. } => {
-                for &node in &self.nodes {
-                    self.deeds += cluster.overflowed_at(node);
-                    cluster.set_buffer_at(node, None);
-                }
+                self.deeds += self.overflowed(cluster) - self.lost_before;
+                self.nodes.iter().for_each(|&node| cluster.set_buffer_at(node, None));
             }
             Fault::DuplicateName { .. } => {
                 for &twin in &self.twins {
@@ -203,11 +203,26 @@ impl Ongoing {
     /// Counts what is counted only at the end, of a fault that has none.
     pub(super) fn take_stock(&mut self, cluster: &mut Cluster) {
         self.lift(cluster);
-        if let Fault::SmallBuffer { .. } = self.timed.fault
-            && self.ended.is_none()
-        {
-            self.deeds += self.nodes.iter().map(|&n| cluster.overflowed_at(n)).sum::<u64>();
+        if self.ended.is_some() {
+            return;
         }
+        match self.timed.fault {
+            Fault::SmallBuffer { .. } => self.deeds += self.overflowed(cluster) - self.lost_before,
+            Fault::Dns { .. } => {
+                self.deeds +=
+                    self.nodes.iter().map(|&node| cluster.dns_is_right(node)).sum::<u64>();
+            }
+            _ => {}
+        }
+    }
+
+    fn overflowed(&self, cluster: &Cluster) -> u64 {
+        self.nodes.iter().map(|&node| cluster.overflowed_at(node)).sum()
+    }
+
+    /// Whether its group has anybody in it.
+    pub(super) const fn is_about_somebody(&self) -> bool {
+        !self.nodes.is_empty()
     }
 
     pub(super) const fn is_of_a_moment(&self) -> bool {
@@ -230,9 +245,9 @@ impl Ongoing {
     }
 
     fn impair(&mut self, cluster: &mut Cluster, how: impl Fn(&mut Cluster, usize) -> bool) {
-        for node in self.nodes.clone() {
-            self.deeds += u64::from(how(cluster, node));
-        }
+        self.hit = self.nodes.clone();
+        self.hit.retain(|&node| how(cluster, node));
+        self.deeds += self.hit.len() as u64;
         self.excuses.push(cluster.disturb(Disturbance::Impaired(self.nodes.clone())));
     }
 

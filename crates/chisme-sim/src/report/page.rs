@@ -35,8 +35,11 @@ pub fn html(title: &str, replay: &str, outcomes: &[Outcome], targets: &[Judged])
     page += "<main>";
     page += &match outcomes {
         [one] => run(one),
-        many => sweep(many, targets),
+        many => sweep(many),
     };
+    if !targets.is_empty() {
+        page += &format!("<section>{}</section>", tables::targets(targets));
+    }
     if let Some((outcome, story)) = told.and_then(|one| Some((one, one.story.as_ref()?))) {
         page += &self::story(outcome, story, outcomes.len() > 1);
     }
@@ -121,10 +124,9 @@ fn run(outcome: &Outcome) -> String {
     )
 }
 
-fn sweep(outcomes: &[Outcome], targets: &[Judged]) -> String {
+fn sweep(outcomes: &[Outcome]) -> String {
     format!(
-        "<section>{}<h2>Expectations</h2>{}<h2>Points</h2>{}{}</section><section>{}</section>",
-        tables::targets(targets),
+        "<section><h2>Expectations</h2>{}<h2>Points</h2>{}{}</section><section>{}</section>",
         grid::expectations(outcomes),
         grid::points(outcomes),
         grid::failures(outcomes),

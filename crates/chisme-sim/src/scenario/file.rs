@@ -57,6 +57,9 @@ impl Scenario {
             return Err(meaning("axes", problem));
         }
         for (n, target) in scenario.targets.iter().enumerate() {
+            if crate::expect::lines(&target.expect, &crate::Summary::default()).is_empty() {
+                return Err(meaning(format!("target {n}"), "expects nothing"));
+            }
             for (key, value) in &target.at {
                 if !scenario.grid.get(key).is_some_and(|values| values.contains(value)) {
                     let problem = format!("{key} = {value} stands nowhere in [grid]");
