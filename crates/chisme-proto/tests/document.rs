@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 
 /// Where the tests are that the document names.
-const PLACES: [&str; 9] = [
+const PLACES: [&str; 10] = [
     "src/detect",
     "tests",
     "src",
     "src/wire",
     "src/record",
+    "src/table",
     "src/swim",
     "src/node",
     "../chisme-sim/tests",

@@ -42,8 +42,9 @@
 //! [`heal`](Cluster::heal); [`move_to`](Cluster::move_to) gives a machine another address. All that a
 //! scenario file can ask for, [`begin_fault`](Cluster::begin_fault) begins and
 //! [`end_fault`](Cluster::end_fault) ends: slow and small sockets, bad links, bridges, rolling restarts,
-//! wrong clocks, lying DNS, attackers. What can be asked: [`view_of`](Cluster::view_of), [`events_of`](Cluster::events_of),
-//! [`member`](Cluster::member), [`counters`](Cluster::counters). What can be demanded:
+//! wrong clocks, lying DNS, attackers. What can be asked: [`view_of`](Cluster::view_of),
+//! [`events_of`](Cluster::events_of), [`member`](Cluster::member),
+//! [`counters`](Cluster::counters). What can be demanded:
 //! [`assert_view`](Cluster::assert_view), [`expect_view_within`](Cluster::expect_view_within),
 //! [`expect_complete_within`](Cluster::expect_complete_within),
 //! [`assert_never_down`](Cluster::assert_never_down), [`assert_quiet`](Cluster::assert_quiet).
@@ -99,8 +100,9 @@
 //!
 //! `fault` is what goes wrong and when, with `verbs`, `dns` and `attack`. `scenario` is what a file says,
 //! `run` what comes of it: `check` and `bounds` watch it, `disturbance` knows what was done to whom, `log`
-//! and `panics` what went wrong inside of a node; `liveness` and `expect` judge it, `targets` all seeds together; `outcome` is what is
-//! told. `story` is what reports draw, by `dissect`. `sweep` runs many, `trace` one twice, `shrink` ever smaller ones, `swarm` any.
+//! and `panics` what went wrong inside of a node; `liveness` and `expect` judge it, `targets` all seeds
+//! together; `outcome` is what is told. `story` is what reports draw, by `dissect`. `sweep` runs many,
+//! `trace` one twice, `shrink` ever smaller ones, `swarm` any.
 
 mod acquaint;
 mod attack;

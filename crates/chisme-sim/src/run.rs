@@ -206,6 +206,7 @@ impl<'a> Run<'a> {
             }
         }
         self.cluster.zones.clone_from(&nodes.zones);
+        // What is said while it forms is recorded too, not only from the first fault on.
         if self.scenario.faults.iter().any(|timed| timed.fault.needs_recordings()) {
             self.cluster.record_datagrams();
         }
