@@ -35,6 +35,13 @@ pub(crate) fn decide(meeting: Meeting) -> (Outcome, Outcome) {
     }
 }
 
+/// Whether a mate whom we left for the side of `winner` comes over, too. Whoever has the same
+/// representative is of that side already, and we had not noticed yet that we lost it; whose side is
+/// larger lets the two decide.
+pub(crate) const fn comes_along(mate: Standing, winner: Standing) -> bool {
+    mate.side != winner.side && mate.live < winner.live
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -245,11 +245,12 @@ impl Node {
             they_accuse: proof.standing.holds.accuses(self.life),
         });
 
-        // A mate of the side that we have left comes over as we did. Who held us Down is none: we
-        // had not noticed yet that we lost it, and it may be of the side that we went over to.
+        // A mate of the side that we have left comes over as we did. Who held us Down is none.
         let held_us_down = matches!(proof.standing.holds, Holds::Gone(_));
-        let theirs = if carried && !held_us_down { Outcome::Yield } else { theirs };
-        self.give_way(mine, proof.standing.holds, peer, now);
+        let winner = self.winner.as_ref().filter(|_| carried && !held_us_down);
+        let comes = winner.is_some_and(|(_, winner)| heal::comes_along(proof.standing, *winner));
+        let theirs = if comes { Outcome::Yield } else { theirs };
+        self.give_way(mine, proof.standing, peer, now);
         let welcome = Welcome { nonce: proof.nonce, outcome: theirs, standing: ours };
         self.correct_endpoint(proof.to);
         self.send(peer.from, peer.session, &Body::Welcome(welcome));

@@ -7,10 +7,10 @@ use std::time::Duration;
 use foca::State;
 
 use super::{Node, Timer};
-use crate::Instant;
 use crate::rtt::Lateness;
 use crate::swim::{Id, Incarnation};
 use crate::table::{Entry, Held};
+use crate::{Instant, Life};
 
 /// Whoever has heard nobody for so many probe periods may be the one who does not read. In a cluster
 /// of three of whom one is dead, the other is heard every second period.
@@ -28,13 +28,21 @@ pub(super) struct Hearing {
     heard: Instant,
     /// Since when such datagrams have come without a long silence.
     since: Instant,
+    /// The life in which a silence ended last after which Downs were unsaid.
+    unsaid_in: Option<Life>,
     started: Instant,
     pub(super) lateness: Lateness,
 }
 
 impl Hearing {
     pub(super) fn new(now: Instant) -> Self {
-        Self { heard: now, since: now, started: now, lateness: Lateness::default() }
+        Self {
+            heard: now,
+            since: now,
+            unsaid_in: None,
+            started: now,
+            lateness: Lateness::default(),
+        }
     }
 }
 
@@ -93,7 +101,9 @@ impl Node {
     pub(super) fn heard(&mut self, now: Instant) {
         if now.saturating_since(self.hearing.heard) >= self.silence() {
             self.hearing.since = now;
-            self.unsay_downs();
+            if self.unsay_downs() > 0 {
+                self.hearing.unsaid_in = Some(self.life);
+            }
         }
         self.hearing.heard = now;
     }
@@ -103,6 +113,13 @@ impl Node {
         let since = self.hearing.since;
         since > self.hearing.started
             && now.saturating_since(since) < self.config.detector.probe_period
+    }
+
+    /// Whether a datagram that was written to `life`, if it says to which, was sent after we let go of
+    /// what we held Down. Only such a one makes any of them rise: what waits on a link or in a buffer
+    /// outlives its sender.
+    pub(super) fn is_fresh(&self, life: Option<Life>) -> bool {
+        life == Some(self.life) && self.hearing.unsaid_in != life
     }
 
     /// How long nobody is heard before that says something of ourselves.

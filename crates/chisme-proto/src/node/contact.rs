@@ -13,7 +13,9 @@ use crate::identity::{NameHash, canonical, is_usable};
 use crate::swim::Id;
 use crate::table::Entry;
 use crate::wire::{Ack, Body, Challenge, Hello, Nonce, Proof, RefusalBody, Welcome};
-use crate::{ContactResult, Endpoints, Event, Instant, NodeName, Refusal, RequestId, Session};
+use crate::{
+    ContactResult, Endpoints, Event, Instant, Life, NodeName, Refusal, RequestId, Session,
+};
 
 /// When a Hello or a Proof is sent, counted from the first; then it is given up.
 const TRIES_MS: [u64; 5] = [0, 200, 500, 1000, 2000];
@@ -51,7 +53,13 @@ pub(super) enum Why {
 #[derive(Debug)]
 enum Stage {
     Hello,
-    Proof { peer: Peer, challenge: Challenge, was_up: bool },
+    /// `life` is the one that we had when it was sent last.
+    Proof {
+        peer: Peer,
+        challenge: Challenge,
+        was_up: bool,
+        life: Life,
+    },
 }
 
 impl Node {
@@ -124,8 +132,11 @@ impl Node {
     }
 
     fn send_attempt(&mut self, nonce: Nonce) {
-        let Some(attempt) = self.attempts.get(&nonce) else { return };
-        let to = attempt.addr;
+        let Some(attempt) = self.attempts.get_mut(&nonce) else { return };
+        if let Stage::Proof { life, .. } = &mut attempt.stage {
+            *life = self.life;
+        }
+        let (attempt, to) = (&*attempt, attempt.addr);
         match &attempt.stage {
             Stage::Hello => {
                 let hello = Hello {
@@ -190,7 +201,8 @@ impl Node {
         if let Some(attempt) = self.attempts.get_mut(&ack.nonce) {
             attempt.addr = peer.from;
             let (peer, challenge) = (peer.clone(), ack.challenge);
-            attempt.stage = Stage::Proof { peer, challenge, was_up };
+            let life = self.life;
+            attempt.stage = Stage::Proof { peer, challenge, was_up, life };
         }
         self.restart_attempt(ack.nonce, now);
     }
@@ -239,11 +251,16 @@ impl Node {
     /// We are in. What the healing rule asks of us comes first, then the peer is a member.
     pub(super) fn take_welcome(&mut self, peer: &Peer, welcome: &Welcome, now: Instant) {
         let Some(attempt) = self.attempts.get(&welcome.nonce) else { return };
-        let was_up = match &attempt.stage {
-            Stage::Proof { peer: asked, was_up, .. } if asked.session == peer.session => *was_up,
+        let (was_up, life) = match &attempt.stage {
+            Stage::Proof { peer: asked, was_up, life, .. } if asked.session == peer.session => {
+                (*was_up, *life)
+            }
             _ => return,
         };
-        self.give_way(welcome.outcome, welcome.standing.holds, peer, now);
+        // What was decided about an earlier life of ours is settled: somebody else was quicker.
+        if life == self.life {
+            self.give_way(welcome.outcome, welcome.standing, peer, now);
+        }
         self.welcome_member(peer, now);
         let name = peer.sender.name.clone();
         let result =

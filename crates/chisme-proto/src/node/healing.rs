@@ -10,7 +10,7 @@ use super::inbound::Peer;
 use super::{Node, Timer};
 use crate::swim::Id;
 use crate::table::Entry;
-use crate::wire::{Body, Holds, Introduction, Outcome};
+use crate::wire::{Body, Holds, Introduction, Outcome, Standing};
 use crate::{Instant, Life};
 
 /// How often a node may try one of the members that it holds Down.
@@ -87,14 +87,15 @@ impl Node {
     }
 
     /// Those that we hold Down stay so for the user, and are nobody's conclusion any more: whoever tells
-    /// us that they are up is believed.
-    pub(super) fn unsay_downs(&mut self) {
-        let is_down = |entry: &&Entry| entry.is_gone() && !entry.has_left();
-        let downs: Vec<Id> = self.table.iter().filter(is_down).map(Entry::id).collect();
-        for id in downs {
-            self.forget_in_foca(&id);
+    /// us afresh that they are up is believed. Says how many they were.
+    pub(super) fn unsay_downs(&mut self) -> usize {
+        let downs: Vec<Id> =
+            self.table.iter().filter(|entry| entry.is_down()).map(Entry::id).collect();
+        for id in &downs {
+            self.forget_in_foca(id);
             self.table.unsay(id.index);
         }
+        downs.len()
     }
 
     /// Whoever was held Down may have been cut off, and then whom it suspects could not refute that:
@@ -114,16 +115,22 @@ impl Node {
         }
     }
 
-    /// Does what the healing rule asks of us. `holds` is how the peer holds us: a life that is held
+    /// Does what the healing rule asks of us. `theirs` says how the peer holds us: a life that is held
     /// Down is over, even if it never was ours, so the next one is above it.
-    pub(super) fn give_way(&mut self, outcome: Outcome, holds: Holds, peer: &Peer, now: Instant) {
-        if let (Outcome::RaiseLife | Outcome::Yield, Holds::Gone(life)) = (outcome, holds) {
+    pub(super) fn give_way(
+        &mut self,
+        outcome: Outcome,
+        theirs: Standing,
+        peer: &Peer,
+        now: Instant,
+    ) {
+        if let (Outcome::RaiseLife | Outcome::Yield, Holds::Gone(life)) = (outcome, theirs.holds) {
             self.life = self.life.max(life);
         }
         match outcome {
             Outcome::Nothing => {}
             Outcome::RaiseLife => self.raise_life(now),
-            Outcome::Yield => self.yield_to_other_side(peer, now),
+            Outcome::Yield => self.yield_to_other_side(peer, theirs, now),
         }
     }
 
@@ -162,7 +169,7 @@ impl Node {
     /// Goes over to the side of `winner`: foca is rebuilt under a new life and learns that side's
     /// view, because its queue of rumours about that side cannot be emptied. Mates are told to come
     /// along; until they do, or for a grace, the user sees no change.
-    fn yield_to_other_side(&mut self, winner: &Peer, now: Instant) {
+    fn yield_to_other_side(&mut self, winner: &Peer, standing: Standing, now: Instant) {
         self.counters.yields += 1;
         self.next_life();
         let introduction =
@@ -177,7 +184,7 @@ impl Node {
         for mate in mates {
             self.send_to_member(&mate, &Body::Introduce(introduction.clone()));
         }
-        self.winner = Some(introduction);
+        self.winner = Some((introduction, standing));
         self.table.go_over(run, now + CARRY);
         self.rebuild_engine();
         self.republish_record(now);
@@ -199,7 +206,7 @@ impl Node {
     /// A mate that has not come along yet sends to us: it is told whom to greet.
     pub(super) fn introduce_winner(&mut self, mate: &Id, now: Instant) {
         if self.may_nudge(mate, now)
-            && let Some(introduction) = self.winner.clone()
+            && let Some((introduction, _)) = self.winner.clone()
         {
             self.send_to_member(mate, &Body::Introduce(introduction));
         }

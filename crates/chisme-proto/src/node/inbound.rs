@@ -24,6 +24,8 @@ pub(super) struct Peer {
     pub(super) hash: NameHash,
     pub(super) session: Session,
     pub(super) sender: Sender,
+    /// Whether what it says now is not from before all that we know: see `is_fresh`.
+    pub(super) fresh: bool,
 }
 
 impl Peer {
@@ -70,7 +72,8 @@ impl Node {
             return Err(Rejection::Malformed);
         }
         let hash = NameHash::of(&parsed.sender.name);
-        let peer = Peer { from, hash, session: header.sender, sender: parsed.sender };
+        let (session, sender) = (header.sender, parsed.sender);
+        let peer = Peer { from, hash, session, sender, fresh: true };
         self.check_replay(&header, &peer, &parsed.body, bytes, now)?;
         self.counters.unknown_sections += u64::from(parsed.unknown_sections);
         let told = (parsed.view_digest.is_some() || parsed.record_digest.is_some())
@@ -193,7 +196,7 @@ impl Node {
             Body::Proof(proof) => self.take_proof(peer, &proof, now),
             Body::Welcome(welcome) => self.take_welcome(&peer, &welcome, now),
             Body::Refused(refusal) => self.take_refusal(&peer, &refusal, now),
-            Body::Swim(bytes) => return self.take_swim(&peer, bytes, now),
+            Body::Swim(bytes) => return self.take_swim(peer, bytes, now),
             Body::Echo(EchoBody { token }) => {
                 self.send(peer.from, peer.session, &Body::EchoReply(EchoBody { token }));
             }
@@ -203,14 +206,15 @@ impl Node {
             Body::Introduce(introduction) => self.take_introduction(&peer, &introduction, now),
             Body::Notice(notice) => self.take_notice(&peer, notice, now),
             Body::Record(body) => self.take_record(&peer, body, now),
-            Body::Sync(body) => self.take_sync(&peer, body, now),
+            Body::Sync(body) => self.take_sync(peer, body, now),
         }
         Ok(())
     }
 
     /// A SWIM packet: first its sender, then its updates through the filter, then its message.
-    fn take_swim(&mut self, peer: &Peer, bytes: &[u8], now: Instant) -> Result<(), Rejection> {
+    fn take_swim(&mut self, peer: Peer, bytes: &[u8], now: Instant) -> Result<(), Rejection> {
         let packet = Packet::parse(bytes).map_err(|_| Rejection::Malformed)?;
+        let peer = &Peer { fresh: self.is_fresh(Some(packet.dst_life)), ..peer };
         let src_incarnation = packet.src_incarnation.min(LAST_INCARNATION);
         let Some(src) = self.admit_sender(peer, src_incarnation, now) else {
             self.counters.updates_withheld += packet.updates.len() as u64;

@@ -58,6 +58,10 @@ impl Node {
                 }
                 return None;
             }
+            if !peer.fresh && entry.is_unheld() && age.0 == id.session {
+                self.greet(peer, &id, now);
+                return None;
+            }
             if age < entry.believable() {
                 return None;
             }
@@ -115,7 +119,11 @@ impl Node {
             let id = entry.id();
             // What this side holds of a mate is old news while the mate is coming over.
             let carried = entry.is_carried() && held.state == State::Down;
-            let old_news = age < entry.believable() || (age == id.age() && carried);
+            // A newer session of it is news in any case.
+            let unproved = !by.fresh && entry.is_unheld() && age.0 == id.session;
+            let old_news = (unproved && held.state != State::Down)
+                || age < entry.believable()
+                || (age == id.age() && carried);
             if age == id.age() && entry.has_left() && held.state == State::Suspect {
                 let accuser = self.table.find(by.hash).map(Entry::id);
                 if let (Some(accuser), Some(farewell)) = (accuser, self.as_update(&id)) {

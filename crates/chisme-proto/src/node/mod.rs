@@ -56,7 +56,7 @@ use crate::swim::{Effects, Engine, Id, Incarnation, OWN_INDEX, Parameters};
 #[cfg(debug_assertions)]
 use crate::table::Held;
 use crate::table::{Entries, Table};
-use crate::wire::{Introduction, Nonce, SECTION_HEADER_LEN};
+use crate::wire::{Introduction, Nonce, SECTION_HEADER_LEN, Standing};
 use crate::{
     Command, Config, ConfigError, Contact, Counters, Endpoints, Event, Input, Instant, KeyRing,
     Life, MAX_REJECTION_SOURCES, MAX_SEEDS, MemberState, MemberView, NodeName, NodeStatus, Output,
@@ -149,7 +149,7 @@ pub struct Node {
     /// Until then, what the side that we yielded to tells us is not news to anybody.
     loading_until: Instant,
     /// Whom we yielded to last: where mates that have not come along are sent.
-    winner: Option<Introduction>,
+    winner: Option<(Introduction, Standing)>,
 
     windows: Windows,
     recent_hellos: RecentTags,

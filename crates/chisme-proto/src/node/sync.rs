@@ -173,7 +173,9 @@ impl Node {
         }
     }
 
-    pub(super) fn take_sync(&mut self, peer: &Peer, body: SyncBody, now: Instant) {
+    pub(super) fn take_sync(&mut self, peer: Peer, body: SyncBody, now: Instant) {
+        let life = body.page.as_ref().map(|page| page.life);
+        let peer = &Peer { fresh: self.is_fresh(life), ..peer };
         let Some(from) = self.admit_sender(peer, 0, now) else { return };
         if let Some(page) = body.page {
             self.take_page(page, &from, peer, now);

@@ -140,6 +140,11 @@ impl Entry {
         matches!(self.marks.held(), Some(State::Down))
     }
 
+    /// Held Down, and not because it left.
+    pub(crate) fn is_down(&self) -> bool {
+        self.held().is_some_and(|held| held.member_state() == MemberState::Down)
+    }
+
     /// Left, by what foca holds, or by what it held before we went over to another side.
     pub(crate) fn has_left(&self) -> bool {
         let held = self.held().map(Held::member_state);
@@ -156,6 +161,11 @@ impl Entry {
         if carried {
             self.marks.0 |= Marks::CARRIED;
         }
+    }
+
+    /// We let go of what we held of it: when we went over to another side, or took back our Downs.
+    pub(crate) fn is_unheld(&self) -> bool {
+        self.marks.held().is_none() && !self.is_carried()
     }
 
     /// Remembered only: neither up nor about to come over to the side that we went over to.
