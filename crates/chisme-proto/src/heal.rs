@@ -70,6 +70,15 @@ mod tests {
     }
 
     #[test]
+    fn a_mate_comes_along_unless_it_is_of_the_winning_side_or_its_own_is_larger() {
+        let standing = |live, side| Standing { holds: Holds::Up, live, side };
+        let winner = standing(20, 1);
+        assert!(comes_along(standing(11, 2), winner));
+        assert!(!comes_along(standing(19, 1), winner));
+        assert!(!comes_along(standing(21, 2), winner));
+    }
+
+    #[test]
     fn the_smaller_side_yields_and_only_one_does() {
         use Outcome::{Nothing, RaiseLife, Yield};
         assert_eq!(meet((1, 0), (31, 0), true, true), (Yield, Nothing));

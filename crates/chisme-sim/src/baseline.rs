@@ -180,6 +180,10 @@ impl Baseline {
         self.local.clone()
     }
 
+    pub(crate) const fn session(&self) -> Session {
+        self.local.session
+    }
+
     pub(crate) fn members(&self) -> Vec<MemberView> {
         self.shown.values().map(|(_, view)| view.clone()).collect()
     }

@@ -158,6 +158,13 @@ impl Cluster {
         }
     }
 
+    /// Notes by which session a process goes now.
+    pub(crate) fn watch_session(&mut self, index: usize) {
+        if let (Some(watch), Some(process)) = (&mut self.watch, &self.hosts[index].process) {
+            watch.goes_by(index, process.node.session());
+        }
+    }
+
     /// Holds the sizes of a node against its bounds.
     pub(crate) fn check_bounds(&mut self, index: usize) {
         let Some(watch) = &mut self.watch else { return };
@@ -188,14 +195,11 @@ impl Cluster {
     /// Holds the last event of a machine against the rules of all views together.
     pub(crate) fn watch_event(&mut self, index: usize) -> Result<(), String> {
         let Some(watch) = &mut self.watch else { return Ok(()) };
-        let hosts = &self.hosts;
-        let Some((_, event)) = hosts[index].record.events.last() else { return Ok(()) };
-        let session = |machine: usize| {
-            hosts[machine].process.as_ref().map(|process| process.node.local().session)
-        };
-        let held = watch.event(index, event, session, self.now);
+        let host = &self.hosts[index];
+        let Some((_, event)) = host.record.events.last() else { return Ok(()) };
+        let held = watch.event(index, event, self.now);
         // The baseline is measured. What it believes of the dead is its own affair.
-        if hosts[index].setup.baseline.is_some() { Ok(()) } else { held }
+        if host.setup.baseline.is_some() { Ok(()) } else { held }
     }
 
     /// A process starts, as far as a watch is concerned.
@@ -203,7 +207,7 @@ impl Cluster {
         let now = self.now;
         let host = &self.hosts[index];
         if let (Some(watch), Some(process)) = (&mut self.watch, &host.process) {
-            watch.started(index, &host.setup.name, process.node.local().session, now);
+            watch.started(index, &host.setup.name, process.node.session(), now);
         }
     }
 
@@ -213,7 +217,7 @@ impl Cluster {
         let host = &self.hosts[index];
         if let (Some(watch), Some(process)) = (&mut self.watch, &host.process) {
             watch.lives(index, lives(&process.node));
-            watch.ended(index, how, process.node.local().session, host.record.view.showing(), now);
+            watch.ended(index, how, host.record.view.showing(), now);
         }
     }
 

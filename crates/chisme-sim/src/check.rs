@@ -127,12 +127,11 @@ impl Watch {
         self.disturbances.disturbed(machine);
     }
 
-    /// A process has ended. `session` is its last one, `shows` whom it showed up until then.
+    /// A process has ended. `shows` is whom it showed up until then.
     pub(crate) fn ended<'a>(
         &mut self,
         machine: usize,
         how: ProcessState,
-        session: Session,
         shows: impl Iterator<Item = (&'a NodeName, Session)>,
         now: Instant,
     ) {
@@ -145,22 +144,27 @@ impl Watch {
         if let Some(process) = self.process_on(machine) {
             process.ended = Some((now, how));
             process.buried = (process.holders == 0).then_some(now);
-            if !process.sessions.contains(&session) {
-                process.sessions.push(session);
-            }
         }
     }
 
-    /// Somebody's view changed. `sessions` gives the present one of a machine's process.
+    /// A process goes by this session now. It goes above a newer one of its name.
+    pub(crate) fn goes_by(&mut self, machine: usize, session: Session) {
+        if let Some(process) = self.process_on(machine)
+            && process.sessions.last() != Some(&session)
+        {
+            process.sessions.push(session);
+        }
+    }
+
+    /// Somebody's view changed.
     pub(crate) fn event(
         &mut self,
         observer: usize,
         event: &Event,
-        sessions: impl Fn(usize) -> Option<Session>,
         now: Instant,
     ) -> Result<(), String> {
         match event {
-            Event::Up(member) => self.up(member, sessions, now),
+            Event::Up(member) => self.up(member, now),
             Event::Suspect(member) => {
                 self.suspect(observer, member, now);
                 Ok(())
@@ -175,31 +179,15 @@ impl Watch {
     }
 
     /// Only a process that exists is up, or one of whose end not everybody knows yet.
-    fn up(
-        &mut self,
-        member: &MemberView,
-        sessions: impl Fn(usize) -> Option<Session>,
-        now: Instant,
-    ) -> Result<(), String> {
+    fn up(&mut self, member: &MemberView, now: Instant) -> Result<(), String> {
         let called = label(&member.name);
-        let Some(&name) = self.names.get(&member.name) else {
+        if !self.names.contains_key(&member.name) {
             return Err(format!("{called} is up, but nobody has ever started it"));
-        };
-        let place = self.place(&member.name, member.session).or_else(|| {
-            // It may have gone above a session that it heard of.
-            let mut runs = self.processes[name].iter();
-            let process = runs.rposition(|process| {
-                process.ended.is_none() && sessions(process.machine) == Some(member.session)
-            })?;
-            Some(Place { name, process })
-        });
-        let Some(place) = place else {
+        }
+        let Some(place) = self.place(&member.name, member.session) else {
             return Err(format!("{called} is up in a session that no process ever had"));
         };
         let process = self.at(place);
-        if !process.sessions.contains(&member.session) {
-            process.sessions.push(member.session);
-        }
         process.holders += 1;
         match process.buried.take() {
             Some(buried) if now.saturating_since(buried) > GRACE => Err(format!(
@@ -380,12 +368,12 @@ mod tests {
         seconds: u64,
     ) -> Result<(), String> {
         let view = member(subject, 100 + subject as u64);
-        watch.event(observer, &event(view), |_| None, at(seconds))
+        watch.event(observer, &event(view), at(seconds))
     }
 
     fn end(watch: &mut Watch, node: usize, how: ProcessState, seconds: u64) {
         let none = std::iter::empty();
-        watch.ended(node, how, Session::from_u64(100 + node as u64), none, at(seconds));
+        watch.ended(node, how, none, at(seconds));
     }
 
     #[test]
@@ -409,7 +397,7 @@ mod tests {
         tell(&mut watch, 0, Event::Down, 2, 15).expect("it is dead");
         let (name, session) = (member(2, 1).name, Session::from_u64(102));
         let shows = std::iter::once((&name, session));
-        watch.ended(1, ProcessState::Crashed, Session::from_u64(101), shows, at(20));
+        watch.ended(1, ProcessState::Crashed, shows, at(20));
         assert!(tell(&mut watch, 0, Event::Up, 2, 41).is_err(), "nobody believed in it since 20 s");
     }
 
@@ -417,10 +405,10 @@ mod tests {
     fn only_what_was_started_is_up() {
         let mut watch = formed();
         let up = |node, session| Event::Up(member(node, session));
-        assert!(watch.event(0, &up(7, 107), |_| None, at(5)).is_err(), "there is no n7");
-        assert!(watch.event(0, &up(1, 999), |_| None, at(5)).is_err(), "n1 never had that session");
-        let above = |machine| (machine == 1).then(|| Session::from_u64(999));
-        watch.event(0, &up(1, 999), above, at(5)).expect("n1 went above a session");
+        assert!(watch.event(0, &up(7, 107), at(5)).is_err(), "there is no n7");
+        assert!(watch.event(0, &up(1, 999), at(5)).is_err(), "n1 never had that session");
+        watch.goes_by(1, Session::from_u64(999));
+        watch.event(0, &up(1, 999), at(5)).expect("n1 went above a session");
     }
 
     #[test]

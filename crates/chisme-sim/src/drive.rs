@@ -227,6 +227,7 @@ impl Cluster {
         if let Some(process) = &mut host.process {
             let local = host.clock.local(self.now);
             panics::node(|| process.node.handle_input(input, local));
+            self.watch_session(index);
             self.after_input(index, before);
             self.drain(index);
         }

@@ -76,7 +76,7 @@ impl Cluster {
 
     /// The session of the running process.
     pub fn session(&self, label: &str) -> Session {
-        self.process(label).node.local().session
+        self.process(label).node.session()
     }
 
     /// All members that a node remembers, by name.

@@ -2,7 +2,7 @@
 //!
 //! Both have the same inputs and outputs; nobody else needs to know which it is.
 
-use chisme_proto::{Input, Instant, MemberView, Node, NodeName, NodeStatus, Output};
+use chisme_proto::{Input, Instant, MemberView, Node, NodeName, NodeStatus, Output, Session};
 
 use crate::baseline::Baseline;
 
@@ -37,6 +37,10 @@ impl Member {
 
     pub(crate) fn local(&self) -> MemberView {
         either!(self, node => node.local())
+    }
+
+    pub(crate) fn session(&self) -> Session {
+        either!(self, node => node.session())
     }
 
     pub(crate) fn members(&self) -> Vec<MemberView> {

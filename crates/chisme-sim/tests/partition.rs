@@ -103,6 +103,8 @@ fn one_isolated_of_thirty_two_comes_back_and_the_others_see_only_that() {
             seen.retain(|change| change != "suspect n9");
             assert_eq!(seen, ["down n9", "up n9"], "{label}");
         }
+        // However many it meets at once.
+        assert_eq!(cluster.counters("n9").yields, 1, "seed {seed}");
     }
 }
 

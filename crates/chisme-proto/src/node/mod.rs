@@ -336,6 +336,11 @@ impl Node {
         }
     }
 
+    /// The session of this node: it may have had to go above another one of its name.
+    pub const fn session(&self) -> Session {
+        self.session
+    }
+
     /// All other members that have been up, by name hash: up, Down and Left.
     pub fn members(&self) -> Vec<MemberView> {
         self.table.iter().filter_map(|entry| self.table.view(entry)).collect()
