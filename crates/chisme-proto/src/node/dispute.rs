@@ -199,7 +199,9 @@ impl Node {
                     let notice = Notice::Superseded { session };
                     self.send(older.addr, older.session, &Body::Notice(notice));
                 }
-                (_, _, Some(session)) => {
+                // Whoever still holds the newer one up says so again.
+                (None, None, _) => self.bury_holder(hash, now),
+                (None, Some(Holder { session, .. }), _) => {
                     self.bury_holder(hash, now);
                     let Some(entry) = self.table.find(hash) else { return };
                     let id = Id::new((session, life), entry.index());
@@ -208,7 +210,7 @@ impl Node {
                         self.apply(id, alive, Some(endpoints), true, now);
                     }
                 }
-                (_, _, None) => {}
+                (Some(_), None, None) => {}
             },
             About::Ourselves => match (newer, newer_session) {
                 (Some(newer), _) => {
