@@ -56,6 +56,11 @@ impl Confirmations {
         self.probe.asked.push(relay);
     }
 
+    /// Whether an Ack of this number answers the present probe.
+    pub(super) fn is_answer(&self, by: &Id, number: ProbeNumber) -> bool {
+        self.probe.about == Some(*by) && self.probe.number == number
+    }
+
     /// The present probe may be answered, however. Says whether it is, for the first time.
     pub(super) fn probe_answered(&mut self, by: &Id) -> bool {
         let news = self.probe.about == Some(*by) && !self.probe.answered;

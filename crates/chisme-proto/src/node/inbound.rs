@@ -238,12 +238,20 @@ impl Node {
             self.refusals.heard_of(reached.session);
         }
         let Some(message) = self.swim_message(packet.message) else { return Ok(()) };
+        let mut answers_probe = false;
         match &message {
+            foca::Message::Ping(number) if !self.engine.has_rumours() => {
+                self.answer_ping(src, *number);
+                return Ok(());
+            }
             foca::Message::PingReq { target, probe_number } => {
                 self.run_errand(src, *target, *probe_number, now);
             }
             foca::Message::IndirectAck { target: origin, .. } => self.errand_done(origin, &src),
-            foca::Message::Ack(_) => self.probe_answered(&src, true, now),
+            foca::Message::Ack(number) => {
+                answers_probe = self.confirmations.is_answer(&src, *number);
+                self.probe_answered(&src, true, now);
+            }
             foca::Message::ForwardedAck { origin, probe_number } => {
                 self.confirmations.reached(origin, *probe_number, &src);
                 self.probe_answered(origin, false, now);
@@ -254,7 +262,17 @@ impl Node {
         let directory = self.table.entries_mut();
         let result = self.engine.handle_packet(header, directory, &mut self.effects);
         self.count_swim(result);
+        if answers_probe {
+            self.end_direct_stage(&src);
+        }
         Ok(())
+    }
+
+    /// Answers a Ping as foca would while it has no rumours. It would first look for the sender among all
+    /// members; but whatever there was to learn from the header, it has been told by `admit_sender`.
+    fn answer_ping(&mut self, src: Id, number: foca::ProbeNumber) {
+        let packet = swim::encode_ack(self.incarnation, src.life, number);
+        self.effects.sends.push((src, packet));
     }
 
     /// The message as foca knows it; none if it has nothing for foca, or speaks of a stranger.

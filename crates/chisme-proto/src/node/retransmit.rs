@@ -91,6 +91,14 @@ impl Node {
         }
     }
 
+    /// foca has taken the answer to its probe. It wants to be reminded of the indirect stage all the same, and
+    /// then finds nothing to do: it is reminded now, and this node does not wake up for it.
+    pub(super) fn end_direct_stage(&mut self, answered_by: &Id) {
+        if let Some(timer) = self.schedule.take_indirect_stage(answered_by) {
+            self.swim_due(timer);
+        }
+    }
+
     pub(super) fn retransmit_due(&mut self, now: Instant) {
         let Some(mut asked) = self.probe.unanswered.take() else { return };
         asked.copies += 1;

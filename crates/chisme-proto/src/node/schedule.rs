@@ -138,6 +138,19 @@ impl Schedule {
         self.queue.retain(|_, timer| !matches!(timer, Timer::Retransmit));
     }
 
+    /// Takes out the timer of foca's by which relays would be asked to probe `member`.
+    pub(super) fn take_indirect_stage(&mut self, member: &Id) -> Option<foca::Timer<Id>> {
+        let is_it = |timer: &foca::Timer<Id>| matches!(timer, foca::Timer::SendIndirectProbe { probed_id, .. } if probed_id == member);
+        let at = self.queue.iter().find_map(|(&at, timer)| match timer {
+            Timer::Swim { timer, .. } if is_it(timer) => Some(at),
+            _ => None,
+        })?;
+        match self.queue.remove(&at) {
+            Some(Timer::Swim { timer, .. }) => Some(timer),
+            _ => None,
+        }
+    }
+
     /// Drops the questions to suspects: nobody is asked any more.
     pub(super) fn forget_reprobes(&mut self) {
         self.queue.retain(|_, timer| !matches!(timer, Timer::Reprobe(_)));

@@ -7,7 +7,9 @@ use foca::{Header, Member, Message as Foca, State};
 
 use super::engine::{Effects, Engine, Parameters};
 use super::id::{Directory, Id, Index, OWN_INDEX};
-use super::packet::{LEFT, Message, Packet, PeerRef, encode_header, encode_nack, encode_updates};
+use super::packet::{
+    LEFT, Message, Packet, PeerRef, encode_ack, encode_header, encode_nack, encode_updates,
+};
 use crate::identity::NameHash;
 use crate::roster::Run;
 use crate::wire::golden::{addr, check, hex, name};
@@ -161,6 +163,24 @@ fn what_foca_writes_is_framed_as_written_down() {
     let packet = Packet::parse(bytes).expect("well formed");
     assert_eq!(packet.message, Message::Ack(9));
     assert!(packet.updates.iter().any(|update| update.name == name("n3@host")));
+}
+
+#[test]
+fn an_ack_of_ours_is_that_of_foca_without_rumours() {
+    let parameters =
+        Parameters { id: own(), detector: Detector::default(), max_packet: 1_000, seed: [7; 32] };
+    let mut engine = Engine::new(&parameters, own_run());
+    let mut directory = directory();
+    let mut effects = Effects::default();
+    engine
+        .apply(Member::new(n2(), 4, State::Alive), false, &mut directory, &mut effects)
+        .expect("taken over");
+    assert!(!engine.has_rumours());
+    let mut effects = Effects::default();
+    let ping = Header { src: n2(), src_incarnation: 4, dst: own(), message: Foca::Ping(9) };
+    engine.handle_packet(ping, &mut directory, &mut effects).expect("handled");
+    assert_eq!(effects.sends, [(n2(), encode_ack(0, n2().life, 9))]);
+    assert!(effects.timers.is_empty());
 }
 
 #[test]

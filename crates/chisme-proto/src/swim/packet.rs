@@ -176,6 +176,20 @@ pub(crate) fn encode_updates(
     out
 }
 
+/// The answer to a Ping that foca gives while it has no rumours.
+pub(crate) fn encode_ack(
+    src_incarnation: Incarnation,
+    dst_life: Life,
+    probe: ProbeNumber,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(16);
+    encode(&src_incarnation, &mut out);
+    encode(&dst_life, &mut out);
+    out.extend_from_slice(&[1, probe]);
+    out.put_u16(0);
+    out
+}
+
 /// A packet in which a relay says that it could not reach `target`; none if nobody knows that one.
 pub(crate) fn encode_nack(
     src_incarnation: Incarnation,
