@@ -35,11 +35,11 @@ pub(crate) fn decide(meeting: Meeting) -> (Outcome, Outcome) {
     }
 }
 
-/// Whether a mate whom we left for the side of `winner` comes over, too. Whoever has the same
-/// representative is of that side already, and we had not noticed yet that we lost it; whose side is
-/// larger lets the two decide.
-pub(crate) const fn comes_along(mate: Standing, winner: Standing) -> bool {
-    mate.side != winner.side && mate.live < winner.live
+/// Whether a mate whom we left for the side of `winner` comes over, too: if its side would yield as ours
+/// did. Whoever has the same representative is of that side already, and we had not noticed yet that
+/// we lost it.
+pub(crate) fn comes_along(mate: Standing, winner: Standing) -> bool {
+    mate.side != winner.side && (mate.live, mate.side) < (winner.live, winner.side)
 }
 
 #[cfg(test)]
@@ -70,12 +70,14 @@ mod tests {
     }
 
     #[test]
-    fn a_mate_comes_along_unless_it_is_of_the_winning_side_or_its_own_is_larger() {
+    fn a_mate_comes_along_unless_it_is_of_the_winning_side_or_its_own_would_not_yield() {
         let standing = |live, side| Standing { holds: Holds::Up, live, side };
-        let winner = standing(20, 1);
-        assert!(comes_along(standing(11, 2), winner));
-        assert!(!comes_along(standing(19, 1), winner));
-        assert!(!comes_along(standing(21, 2), winner));
+        let winner = standing(20, 2);
+        assert!(comes_along(standing(11, 3), winner));
+        assert!(comes_along(standing(20, 1), winner));
+        assert!(!comes_along(standing(20, 3), winner));
+        assert!(!comes_along(standing(19, 2), winner));
+        assert!(!comes_along(standing(21, 1), winner));
     }
 
     #[test]

@@ -267,6 +267,8 @@ fn two_that_were_cut_off_briefly_harm_nobody_when_they_come_back() {
         cluster.expect_complete_within(secs(30));
         cluster.run_for(secs(20));
         cluster.assert_complete();
+        // However many they meet at once, they yield once.
+        assert!(away.iter().all(|label| cluster.counters(label).yields == 1), "seed {seed}");
         for label in cluster.running().iter().filter(|label| !away.contains(label)) {
             let counters = cluster.counters(label);
             assert_eq!((counters.lives_raised, counters.yields), (0, 0), "{label} was not away");

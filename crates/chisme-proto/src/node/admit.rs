@@ -251,6 +251,7 @@ impl Node {
         let comes = winner.is_some_and(|(_, winner)| heal::comes_along(proof.standing, *winner));
         let theirs = if comes { Outcome::Yield } else { theirs };
         self.give_way(mine, proof.standing, peer, now);
+        self.renew_after_silence(now);
         let welcome = Welcome { nonce: proof.nonce, outcome: theirs, standing: ours };
         self.correct_endpoint(proof.to);
         self.send(peer.from, peer.session, &Body::Welcome(welcome));

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use foca::State;
 
+use super::inbound::Written;
 use super::{Node, Timer};
 use crate::rtt::Lateness;
 use crate::swim::{Id, Incarnation};
 use crate::table::{Entry, Held};
-use crate::{Instant, Life};
+use crate::{Instant, Life, Session};
 
 /// Whoever has heard nobody for so many probe periods may be the one who does not read. In a cluster
 /// of three of whom one is dead, the other is heard every second period.
@@ -28,8 +29,8 @@ pub(super) struct Hearing {
     heard: Instant,
     /// Since when such datagrams have come without a long silence.
     since: Instant,
-    /// The life in which a silence ended last after which Downs were unsaid.
-    unsaid_in: Option<Life>,
+    /// The run and life in which a silence ended last after which there was somebody of whom we had let go.
+    unsaid_in: Option<(Session, Life)>,
     started: Instant,
     pub(super) lateness: Lateness,
 }
@@ -101,9 +102,9 @@ impl Node {
     pub(super) fn heard(&mut self, now: Instant) {
         if now.saturating_since(self.hearing.heard) >= self.silence() {
             self.hearing.since = now;
-            if self.unsay_downs() > 0 {
-                self.hearing.unsaid_in = Some(self.life);
-            }
+            self.unsay_downs();
+            let let_go = self.table.iter().any(Entry::is_unheld);
+            self.hearing.unsaid_in = let_go.then_some((self.session, self.life));
         }
         self.hearing.heard = now;
     }
@@ -115,11 +116,36 @@ impl Node {
             && now.saturating_since(since) < self.config.detector.probe_period
     }
 
-    /// Whether a datagram that was written to `life`, if it says to which, was sent after we let go of
-    /// what we held Down. Only such a one makes any of them rise: what waits on a link or in a buffer
-    /// outlives its sender.
-    pub(super) fn is_fresh(&self, life: Option<Life>) -> bool {
-        life == Some(self.life) && self.hearing.unsaid_in != life
+    /// Whether a datagram was written after we let go of what we held Down. Only such a one makes any of
+    /// them rise: what waits on a link or in a buffer outlives its sender.
+    pub(super) fn is_fresh(&self, written: Written) -> bool {
+        match written {
+            Written::InAnswer => true,
+            Written::To(life) => life == self.life && !self.has_unsaid(),
+            Written::Sometime => false,
+        }
+    }
+
+    /// Whether we took Downs back in the present life, so that it does not tell what was written before.
+    fn has_unsaid(&self) -> bool {
+        self.hearing.unsaid_in == Some((self.session, self.life))
+    }
+
+    /// We have met somebody after a silence, and are of one side with it: in a new life we can tell what is
+    /// written from now on.
+    pub(super) fn renew_after_silence(&mut self, now: Instant) {
+        if self.has_unsaid() {
+            self.raise_life(now);
+        }
+    }
+
+    /// A page has somebody up whom we let go of after a silence. Whoever heard as little as we did would
+    /// have given it up by now.
+    pub(super) fn take_contradiction(&mut self, now: Instant) {
+        let longest = self.config.detector.suspicion_timeout * (LONGEST_FACTOR + 1);
+        if now.saturating_since(self.hearing.since) >= longest {
+            self.renew_after_silence(now);
+        }
     }
 
     /// How long nobody is heard before that says something of ourselves.

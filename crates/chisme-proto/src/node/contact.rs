@@ -53,7 +53,7 @@ pub(super) enum Why {
 #[derive(Debug)]
 enum Stage {
     Hello,
-    /// `life` is the one that we had when it was sent last.
+    /// `life` is the one that we had when it was first sent.
     Proof {
         peer: Peer,
         challenge: Challenge,
@@ -110,6 +110,11 @@ impl Node {
         if attempt.turn != turn {
             return;
         }
+        if matches!(attempt.stage, Stage::Proof { life, .. } if life != self.life) {
+            // Its answer would be about a life that is over.
+            attempt.stage = Stage::Hello;
+            return self.restart_attempt(nonce, now);
+        }
         // A member that is held Down is tried again soon enough.
         // So is a newcomer whose advertised address has not answered; that address may be a victim.
         let few = matches!(attempt.why, Why::Heal | Why::Verify(..));
@@ -132,11 +137,8 @@ impl Node {
     }
 
     fn send_attempt(&mut self, nonce: Nonce) {
-        let Some(attempt) = self.attempts.get_mut(&nonce) else { return };
-        if let Stage::Proof { life, .. } = &mut attempt.stage {
-            *life = self.life;
-        }
-        let (attempt, to) = (&*attempt, attempt.addr);
+        let Some(attempt) = self.attempts.get(&nonce) else { return };
+        let to = attempt.addr;
         match &attempt.stage {
             Stage::Hello => {
                 let hello = Hello {
@@ -260,6 +262,7 @@ impl Node {
         // What was decided about an earlier life of ours is settled: somebody else was quicker.
         if life == self.life {
             self.give_way(welcome.outcome, welcome.standing, peer, now);
+            self.renew_after_silence(now);
         }
         self.welcome_member(peer, now);
         let name = peer.sender.name.clone();

@@ -87,15 +87,14 @@ impl Node {
     }
 
     /// Those that we hold Down stay so for the user, and are nobody's conclusion any more: whoever tells
-    /// us afresh that they are up is believed. Says how many they were.
-    pub(super) fn unsay_downs(&mut self) -> usize {
+    /// us afresh that they are up is believed.
+    pub(super) fn unsay_downs(&mut self) {
         let downs: Vec<Id> =
             self.table.iter().filter(|entry| entry.is_down()).map(Entry::id).collect();
-        for id in &downs {
-            self.forget_in_foca(id);
+        for id in downs {
+            self.forget_in_foca(&id);
             self.table.unsay(id.index);
         }
-        downs.len()
     }
 
     /// Whoever was held Down may have been cut off, and then whom it suspects could not refute that:

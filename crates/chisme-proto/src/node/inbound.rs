@@ -15,7 +15,7 @@ use crate::swim;
 use crate::swim::{Id, Message, Packet, PeerRef};
 use crate::table::Entry;
 use crate::wire::{self, Body, EchoBody, Kind, Sender};
-use crate::{Endpoints, Event, Instant, Rejection, Session};
+use crate::{Endpoints, Event, Instant, Life, Rejection, Session};
 
 /// Who sent an authentic datagram, and where it came from.
 #[derive(Clone, Debug)]
@@ -24,8 +24,18 @@ pub(super) struct Peer {
     pub(super) hash: NameHash,
     pub(super) session: Session,
     pub(super) sender: Sender,
-    /// Whether what it says now is not from before all that we know: see `is_fresh`.
-    pub(super) fresh: bool,
+    pub(super) written: Written,
+}
+
+/// What a datagram says of when it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// In answer to something that we had just sent.
+    InAnswer,
+    /// While its sender knew this life of ours.
+    To(Life),
+    /// At any time since we have this session.
+    Sometime,
 }
 
 impl Peer {
@@ -73,7 +83,11 @@ impl Node {
         }
         let hash = NameHash::of(&parsed.sender.name);
         let (session, sender) = (header.sender, parsed.sender);
-        let peer = Peer { from, hash, session, sender, fresh: true };
+        let written = match parsed.body {
+            Body::Proof(_) | Body::Welcome(_) => Written::InAnswer,
+            _ => Written::Sometime,
+        };
+        let peer = Peer { from, hash, session, sender, written };
         self.check_replay(&header, &peer, &parsed.body, bytes, now)?;
         self.counters.unknown_sections += u64::from(parsed.unknown_sections);
         let told = (parsed.view_digest.is_some() || parsed.record_digest.is_some())
@@ -214,7 +228,7 @@ impl Node {
     /// A SWIM packet: first its sender, then its updates through the filter, then its message.
     fn take_swim(&mut self, peer: Peer, bytes: &[u8], now: Instant) -> Result<(), Rejection> {
         let packet = Packet::parse(bytes).map_err(|_| Rejection::Malformed)?;
-        let peer = &Peer { fresh: self.is_fresh(Some(packet.dst_life)), ..peer };
+        let peer = &Peer { written: Written::To(packet.dst_life), ..peer };
         let src_incarnation = packet.src_incarnation.min(LAST_INCARNATION);
         let Some(src) = self.admit_sender(peer, src_incarnation, now) else {
             self.counters.updates_withheld += packet.updates.len() as u64;

@@ -58,7 +58,7 @@ impl Node {
                 }
                 return None;
             }
-            if !peer.fresh && entry.is_unheld() && age.0 == id.session {
+            if self.is_unproved(entry, age.0, peer) {
                 self.greet(peer, &id, now);
                 return None;
             }
@@ -119,9 +119,8 @@ impl Node {
             let id = entry.id();
             // What this side holds of a mate is old news while the mate is coming over.
             let carried = entry.is_carried() && held.state == State::Down;
-            // A newer session of it is news in any case.
-            let unproved = !by.fresh && entry.is_unheld() && age.0 == id.session;
-            let old_news = (unproved && held.state != State::Down)
+            let waited = self.is_unproved(entry, age.0, by);
+            let old_news = (waited && held.state != State::Down)
                 || age < entry.believable()
                 || (age == id.age() && carried);
             if age == id.age() && entry.has_left() && held.state == State::Suspect {
@@ -149,6 +148,12 @@ impl Node {
         if let Some((id, _)) = unheralded {
             self.take_accusation(&id, now);
         }
+    }
+
+    /// Whether what `by` says for a member in this session is too old, for all that we know, to raise it:
+    /// we let go of it. A newer session of it is news in any case.
+    pub(super) fn is_unproved(&self, entry: &Entry, session: Session, by: &Peer) -> bool {
+        entry.is_unheld() && session == entry.id().session && !self.is_fresh(by.written)
     }
 
     /// A Down of a member that we do not even suspect, or suspect in a later incarnation only: its

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::inbound::Peer;
+use super::inbound::{Peer, Written};
 use super::{Node, Timer};
 use crate::Instant;
 use crate::limit::{SourceLimits, TokenBucket};
@@ -175,7 +175,7 @@ impl Node {
 
     pub(super) fn take_sync(&mut self, peer: Peer, body: SyncBody, now: Instant) {
         let life = body.page.as_ref().map(|page| page.life);
-        let peer = &Peer { fresh: self.is_fresh(life), ..peer };
+        let peer = &Peer { written: life.map_or(Written::Sometime, Written::To), ..peer };
         let Some(from) = self.admit_sender(peer, 0, now) else { return };
         if let Some(page) = body.page {
             self.take_page(page, &from, peer, now);

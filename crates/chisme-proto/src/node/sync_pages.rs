@@ -189,6 +189,7 @@ impl Node {
         let before = *self.table.sums();
         let mut contested = Vec::new();
         let mut held_up = Vec::new();
+        let mut let_go = Vec::new();
         for row in &page.rows.0 {
             if !self.is_known(row) {
                 let told = self.sync.told.take(now);
@@ -200,6 +201,7 @@ impl Node {
                 State::Alive => {
                     contested.extend(entry.and_then(accusation));
                     held_up.extend(entry.filter(|entry| entry.is_lost()).map(Entry::id));
+                    let_go.extend(self.unproved(row, by));
                 }
                 State::Suspect => {
                     if let Some(id) = entry.map(Entry::id) {
@@ -212,6 +214,10 @@ impl Node {
         }
         if !contested.is_empty() && self.sync.may_serve(by.from, now) {
             self.send_rows(from, &contested, WINDOW);
+        }
+        if !let_go.is_empty() {
+            held_up.append(&mut let_go);
+            self.take_contradiction(now);
         }
         self.heal_contested(&held_up, now);
         if before != *self.table.sums() {
@@ -228,6 +234,12 @@ impl Node {
             let next = Some(SyncNext { buckets: page.buckets, above: page.up_to });
             self.send_to_member(from, &Body::Sync(SyncBody { next, ..SyncBody::default() }));
         }
+    }
+
+    /// Whom a row has up and we have let go of, if the row may be older than that.
+    fn unproved(&self, row: &Update, by: &Peer) -> Option<Id> {
+        let entry = self.table.find(row.hash())?;
+        self.is_unproved(entry, row.session, by).then(|| entry.id())
     }
 
     /// Whether a row says nothing that we do not hold already, as nearly all do.
@@ -272,8 +284,7 @@ fn row_of(entry: &Entry) -> Option<Update> {
 
 /// What is answered to a page that has a member up which we hold Down: a suspicion, which it can refute.
 fn accusation(entry: &Entry) -> Option<Update> {
-    let is_down = entry.held()?.member_state() == MemberState::Down;
-    row(entry, State::Suspect).filter(|_| is_down)
+    row(entry, State::Suspect).filter(|_| entry.is_down())
 }
 
 fn row(entry: &Entry, state: State) -> Option<Update> {

@@ -176,7 +176,7 @@ impl Entry {
     /// Down, or unknown to the side that we went over to: worth a try.
     pub(crate) fn is_lost(&self) -> bool {
         match self.held() {
-            Some(held) => held.member_state() == MemberState::Down,
+            Some(_) => self.is_down(),
             // What was never shown may have been Left: pages tell of such ones.
             None => !self.is_carried() && self.shown_state().is_some() && !self.has_left(),
         }
