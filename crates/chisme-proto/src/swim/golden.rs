@@ -42,6 +42,12 @@ fn own_run() -> Run {
     run(own(), "n1@host", Endpoints::one(addr("10.0.0.1:4747"))).1
 }
 
+fn engine() -> Engine<Runs> {
+    let detector = Detector::default();
+    let parameters = Parameters { id: own(), detector, max_packet: 1_000, seed: [7; 32] };
+    Engine::new(&parameters, own_run())
+}
+
 fn hash(id: Id) -> NameHash {
     directory().run(id.index).expect("known").hash
 }
@@ -142,9 +148,7 @@ fn updates() {
 
 #[test]
 fn what_foca_writes_is_framed_as_written_down() {
-    let parameters =
-        Parameters { id: own(), detector: Detector::default(), max_packet: 1_000, seed: [7; 32] };
-    let mut engine = Engine::new(&parameters, own_run());
+    let mut engine = engine();
     let mut directory = directory();
     let mut effects = Effects::default();
     let mut apply = |id| {
@@ -167,9 +171,7 @@ fn what_foca_writes_is_framed_as_written_down() {
 
 #[test]
 fn an_ack_of_ours_is_that_of_foca_without_rumours() {
-    let parameters =
-        Parameters { id: own(), detector: Detector::default(), max_packet: 1_000, seed: [7; 32] };
-    let mut engine = Engine::new(&parameters, own_run());
+    let mut engine = engine();
     let mut directory = directory();
     let mut effects = Effects::default();
     engine
@@ -185,9 +187,7 @@ fn an_ack_of_ours_is_that_of_foca_without_rumours() {
 
 #[test]
 fn a_node_that_leaves_says_so_by_the_last_incarnation() {
-    let parameters =
-        Parameters { id: own(), detector: Detector::default(), max_packet: 1_000, seed: [7; 32] };
-    let mut engine = Engine::new(&parameters, own_run());
+    let mut engine = engine();
     let mut directory = directory();
     let mut effects = Effects::default();
     engine
