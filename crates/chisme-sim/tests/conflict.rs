@@ -41,6 +41,27 @@ fn a_newcomer_with_a_taken_name_is_refused_and_both_are_told() {
     }
 }
 
+// Whoever refused the newcomer knows its session, which is newer, and tells of it only those who come with an
+// older one and are not members.
+#[test]
+fn the_holder_of_a_name_keeps_its_session_when_the_refused_newcomer_is_gone() {
+    for seed in seeds(10) {
+        let mut cluster = Cluster::of(5, seed);
+        cluster.expect_complete_within(secs(5));
+        let name = cluster.setup("n1").name.clone();
+        cluster.setup("second").name = name;
+        cluster.start("second");
+        cluster.connect("second", &["n0"]);
+        cluster.run_for(secs(10));
+        cluster.crash("second");
+        let (since, session) = (cluster.now(), cluster.session("n1"));
+        cluster.connect("n1", &["n0"]);
+        cluster.run_for(secs(10));
+        assert_eq!(cluster.session("n1"), session, "seed {seed}");
+        cluster.assert_quiet(since, &["second"]);
+    }
+}
+
 #[test]
 fn a_newcomer_gets_the_name_when_the_holder_is_gone() {
     for seed in seeds(10) {

@@ -102,11 +102,13 @@ impl Node {
     }
 
     /// A newer session of the asker's name that is gone. One that is held up is asked first, when
-    /// the proof comes: see `nudge_older`.
+    /// the proof comes: see `nudge_older`. And whoever is held up itself is the holder of its name: the newer
+    /// one was refused.
     fn session_to_exceed(&self, peer: &Peer) -> Option<Session> {
         let newest = self.newest_session(peer.hash).filter(|&newest| newest > peer.session)?;
         let holder = self.table.find(peer.hash).filter(|entry| entry.is_up());
-        (holder.is_none_or(|entry| entry.id().session != newest)).then_some(newest)
+        let concerns = |session: Session| session == newest || session == peer.session;
+        (holder.is_none_or(|entry| !concerns(entry.id().session))).then_some(newest)
     }
 
     /// The newest session of a name that we know of, our own name included.
