@@ -58,7 +58,7 @@ impl Node {
                 }
                 return None;
             }
-            if self.is_unproved(entry, age.0, peer) {
+            if self.is_unproved(entry, peer) {
                 self.greet(peer, &id, now);
                 return None;
             }
@@ -119,7 +119,7 @@ impl Node {
             let id = entry.id();
             // What this side holds of a mate is old news while the mate is coming over.
             let carried = entry.is_carried() && held.state == State::Down;
-            let waited = self.is_unproved(entry, age.0, by);
+            let waited = self.is_unproved(entry, by);
             let old_news = (waited && held.state != State::Down)
                 || age < entry.believable()
                 || (age == id.age() && carried);
@@ -150,10 +150,9 @@ impl Node {
         }
     }
 
-    /// Whether what `by` says for a member in this session is too old, for all that we know, to raise it:
-    /// we let go of it. A newer session of it is news in any case.
-    pub(super) fn is_unproved(&self, entry: &Entry, session: Session, by: &Peer) -> bool {
-        entry.is_unheld() && session == entry.id().session && !self.is_fresh(by.written)
+    /// Whether what `by` says for a member is too old, for all that we know, to raise it: we let go of it.
+    pub(super) fn is_unproved(&self, entry: &Entry, by: &Peer) -> bool {
+        entry.is_unheld() && !self.is_fresh(by.written)
     }
 
     /// A Down of a member that we do not even suspect, or suspect in a later incarnation only: its

@@ -239,7 +239,7 @@ impl Node {
     /// Whom a row has up and we have let go of, if the row may be older than that.
     fn unproved(&self, row: &Update, by: &Peer) -> Option<Id> {
         let entry = self.table.find(row.hash())?;
-        self.is_unproved(entry, row.session, by).then(|| entry.id())
+        self.is_unproved(entry, by).then(|| entry.id())
     }
 
     /// Whether a row says nothing that we do not hold already, as nearly all do.
