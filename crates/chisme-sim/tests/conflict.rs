@@ -15,15 +15,21 @@ fn is_told(cluster: &Cluster, label: &str) -> bool {
     cluster.record(label).events.iter().any(|(_, event)| names(event) == Some("n1@sim"))
 }
 
+/// Five who see each other, and a process that was just started under the name of one of them.
+fn with_a_second(seed: u64) -> Cluster {
+    let mut cluster = Cluster::of(5, seed);
+    cluster.expect_complete_within(secs(5));
+    let name = cluster.setup("n1").name.clone();
+    cluster.setup("second").name = name;
+    cluster.start("second");
+    cluster
+}
+
 #[test]
 fn a_newcomer_with_a_taken_name_is_refused_and_both_are_told() {
     for seed in seeds(30) {
-        let mut cluster = Cluster::of(5, seed);
-        cluster.expect_complete_within(secs(5));
+        let mut cluster = with_a_second(seed);
         let since = cluster.now();
-        let name = cluster.setup("n1").name.clone();
-        cluster.setup("second").name = name;
-        cluster.start("second");
         let request = cluster.connect("second", &["n0"]);
         cluster.run_for(secs(60));
         let report = cluster.report("second", request).expect("an answer");
@@ -46,11 +52,7 @@ fn a_newcomer_with_a_taken_name_is_refused_and_both_are_told() {
 #[test]
 fn the_holder_of_a_name_keeps_its_session_when_the_refused_newcomer_is_gone() {
     for seed in seeds(10) {
-        let mut cluster = Cluster::of(5, seed);
-        cluster.expect_complete_within(secs(5));
-        let name = cluster.setup("n1").name.clone();
-        cluster.setup("second").name = name;
-        cluster.start("second");
+        let mut cluster = with_a_second(seed);
         cluster.connect("second", &["n0"]);
         cluster.run_for(secs(10));
         cluster.crash("second");
@@ -65,11 +67,7 @@ fn the_holder_of_a_name_keeps_its_session_when_the_refused_newcomer_is_gone() {
 #[test]
 fn a_newcomer_gets_the_name_when_the_holder_is_gone() {
     for seed in seeds(10) {
-        let mut cluster = Cluster::of(5, seed);
-        cluster.expect_complete_within(secs(5));
-        let name = cluster.setup("n1").name.clone();
-        cluster.setup("second").name = name;
-        cluster.start("second");
+        let mut cluster = with_a_second(seed);
         cluster.run_for(secs(20));
         cluster.crash("n1");
         cluster.expect_complete_within(secs(40));

@@ -107,8 +107,8 @@ impl Node {
     fn session_to_exceed(&self, peer: &Peer) -> Option<Session> {
         let newest = self.newest_session(peer.hash).filter(|&newest| newest > peer.session)?;
         let holder = self.table.find(peer.hash).filter(|entry| entry.is_up());
-        let concerns = |session: Session| session == newest || session == peer.session;
-        (holder.is_none_or(|entry| !concerns(entry.id().session))).then_some(newest)
+        let held_up = holder.map(|entry| entry.id().session);
+        (held_up != Some(newest) && held_up != Some(peer.session)).then_some(newest)
     }
 
     /// The newest session of a name that we know of, our own name included.

@@ -189,19 +189,21 @@ impl Node {
         let before = *self.table.sums();
         let mut contested = Vec::new();
         let mut held_up = Vec::new();
-        let mut let_go = Vec::new();
+        let mut contradicts = false;
         for row in &page.rows.0 {
             if !self.is_known(row) {
                 let told = self.sync.told.take(now);
                 self.filter_update(row, by, told, now);
             }
-            let entry = self.table.find(row.hash());
-            let entry = entry.filter(|entry| entry.id().age() == (row.session, row.life));
+            let known = self.table.find(row.hash());
+            let entry = known.filter(|entry| entry.id().age() == (row.session, row.life));
             match row.swim_state() {
                 State::Alive => {
                     contested.extend(entry.and_then(accusation));
-                    held_up.extend(entry.filter(|entry| entry.is_lost()).map(Entry::id));
-                    let_go.extend(self.unproved(row, by));
+                    let unproved = known.filter(|known| self.is_unproved(known, by));
+                    contradicts |= unproved.is_some();
+                    let lost = unproved.or(entry.filter(|entry| entry.is_lost()));
+                    held_up.extend(lost.map(Entry::id));
                 }
                 State::Suspect => {
                     if let Some(id) = entry.map(Entry::id) {
@@ -215,8 +217,7 @@ impl Node {
         if !contested.is_empty() && self.sync.may_serve(by.from, now) {
             self.send_rows(from, &contested, WINDOW);
         }
-        if !let_go.is_empty() {
-            held_up.append(&mut let_go);
+        if contradicts {
             self.take_contradiction(now);
         }
         self.heal_contested(&held_up, now);
@@ -234,12 +235,6 @@ impl Node {
             let next = Some(SyncNext { buckets: page.buckets, above: page.up_to });
             self.send_to_member(from, &Body::Sync(SyncBody { next, ..SyncBody::default() }));
         }
-    }
-
-    /// Whom a row has up and we have let go of, if the row may be older than that.
-    fn unproved(&self, row: &Update, by: &Peer) -> Option<Id> {
-        let entry = self.table.find(row.hash())?;
-        self.is_unproved(entry, by).then(|| entry.id())
     }
 
     /// Whether a row says nothing that we do not hold already, as nearly all do.
