@@ -15,6 +15,8 @@ const NODES: usize = 4;
 /// The last of them goes away in some tests.
 const LEAVER: usize = NODES - 1;
 const KIND_SYNC: u8 = 0x40;
+/// More than the longest exchange here has.
+const MOST_DATAGRAMS: usize = 20_000;
 
 fn member(n: usize) -> Assumed {
     let host = u8::try_from(n % 250).expect("below 250") + 1;
@@ -51,7 +53,7 @@ fn sees_left(node: &Node, n: usize) -> bool {
     node.member(&member(n).name).is_some_and(|member| member.state == MemberState::Left)
 }
 
-/// What becomes of a datagram about views.
+/// What becomes of a datagram about views. It is drawn once: what comes late or again does come.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Arrives,
@@ -61,10 +63,18 @@ enum Fate {
     Twice,
 }
 
+/// A datagram under way.
+struct InFlight {
+    from: usize,
+    to: SocketAddr,
+    bytes: Vec<u8>,
+    fated: bool,
+}
+
 /// The nodes, and what is under way between them.
 struct Net {
     nodes: Vec<Node>,
-    wire: VecDeque<(usize, SocketAddr, Vec<u8>)>,
+    wire: VecDeque<InFlight>,
     now: Instant,
 }
 
@@ -90,32 +100,41 @@ impl Net {
         for (n, node) in self.nodes.iter_mut().enumerate() {
             while let Some(output) = node.poll_output() {
                 if let Output::Transmit { to, bytes } = output {
-                    self.wire.push_back((n, to, bytes));
+                    let fated = bytes[1] != KIND_SYNC;
+                    self.wire.push_back(InFlight { from: n, to, bytes, fated });
                 }
             }
         }
-        let Some((from, to, bytes)) = self.wire.pop_front() else { return false };
-        let fate = if bytes[1] == KIND_SYNC { fate() } else { Fate::Arrives };
+        let Some(datagram) = self.wire.pop_front() else { return false };
+        let fate = if datagram.fated { Fate::Arrives } else { fate() };
         match fate {
-            Fate::Lost => return true,
-            Fate::Late if !self.wire.is_empty() => {
-                self.wire.push_back((from, to, bytes));
-                return true;
+            Fate::Lost => {}
+            Fate::Late => self.wire.push_back(InFlight { fated: true, ..datagram }),
+            Fate::Arrives => self.deliver(&datagram),
+            Fate::Twice => {
+                self.deliver(&datagram);
+                self.wire.push_back(InFlight { fated: true, ..datagram });
             }
-            Fate::Twice => self.wire.push_back((from, to, bytes.clone())),
-            Fate::Late | Fate::Arrives => {}
-        }
-        if let Some(to) = (0..NODES).find(|&n| address(n) == to) {
-            let datagram = Input::Datagram { from: address(from), bytes: &bytes };
-            self.nodes[to].handle_input(datagram, self.now);
         }
         true
+    }
+
+    fn deliver(&mut self, datagram: &InFlight) {
+        if let Some(to) = (0..NODES).find(|&n| address(n) == datagram.to) {
+            let from = address(datagram.from);
+            let datagram = Input::Datagram { from, bytes: &datagram.bytes };
+            self.nodes[to].handle_input(datagram, self.now);
+        }
     }
 
     /// Lets `asker` connect to `asked`, and carries all that follows without a timer.
     fn exchange(&mut self, asker: usize, asked: usize, mut fate: impl FnMut() -> Fate) {
         self.connect(asker, asked);
-        while self.step(&mut fate) {}
+        let mut steps = 0;
+        while self.step(&mut fate) {
+            steps += 1;
+            assert!(steps < MOST_DATAGRAMS, "an exchange goes on without a timer");
+        }
     }
 
     /// Lets time pass, with all timers of these nodes.
