@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use foca::Timer as SwimTimer;
 
-use super::{Node, Timer};
+use super::{Node, Only};
 use crate::Instant;
 use crate::swim::Id;
 
@@ -88,6 +88,6 @@ impl Node {
 
     fn schedule_gossip(&mut self, at: Instant) {
         self.gossip.at = Some(at);
-        self.schedule.replace(at, Timer::Gossip);
+        self.schedule.set(Only::Gossip, at);
     }
 }

@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand::seq::IteratorRandom;
 
 use super::inbound::Peer;
-use super::{Node, Timer};
+use super::{Node, Only, Timer};
 use crate::swim::Id;
 use crate::table::Entry;
 use crate::wire::{Body, Holds, Introduction, Outcome, Standing};
@@ -73,7 +73,7 @@ impl Node {
 
     pub(super) fn schedule_healing(&mut self, now: Instant) {
         let wait = self.jittered(RETRY_PERIOD);
-        self.schedule.replace(now + wait, Timer::Heal);
+        self.schedule.set(Only::Heal, now + wait);
     }
 
     /// Refutes our own Down: a new life, the same table, but for the Downs in it: we may have been the

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use foca::{Member, State};
 
-use super::Node;
 use super::inbound::Peer;
+use super::{Node, Only};
 use crate::identity::NameHash;
 use crate::swim::{Id, Incarnation, LEFT};
 use crate::table::{Entry, Held};
@@ -312,7 +312,8 @@ impl Node {
         if is_up && !was_up {
             self.member_came_up(now);
         }
-        if self.table.at(id.index).is_some_and(Entry::is_lost) && !self.schedule.has_healing() {
+        if self.table.at(id.index).is_some_and(Entry::is_lost) && !self.schedule.is_set(Only::Heal)
+        {
             self.schedule_healing(now);
         }
         match (was_up, is_up, self.table.up()) {

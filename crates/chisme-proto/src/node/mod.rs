@@ -78,7 +78,7 @@ use relay::Errands;
 use reprobe::Reprobes;
 use request::{Ping, Request};
 use retransmit::Probe;
-use schedule::{Schedule, Timer};
+use schedule::{Only, Schedule, Timer};
 use sync::Sync;
 use unreachable::Refusals;
 
@@ -420,28 +420,34 @@ impl Node {
                 self.swim_due(timer);
             }
             Timer::Swim { .. } => {}
-            Timer::Gossip => self.gossip_due(),
+            Timer::Only(only) => self.fire_only(only, now),
             Timer::Conclude { id, incarnation, since } => {
                 self.conclude_suspicion(id, incarnation, since, now);
             }
             Timer::Overhear { id, incarnation } => self.overhear_due(id, incarnation, now),
             Timer::Nack { origin, target, number } => self.nack_due(origin, target, number, now),
-            Timer::Retransmit => self.retransmit_due(now),
             Timer::Reprobe(index) => self.reprobe_due(index, now),
             Timer::Inquiry(session) => self.inquiry_due(session, now),
             Timer::Attempt { nonce, turn } => self.attempt_due(nonce, turn, now),
             Timer::Dispute(hash) => self.dispute_due(hash, now),
-            Timer::Seeds => {
-                self.output(Output::ResolveSeeds);
-                self.schedule_seeds(now);
-            }
-            Timer::Heal => self.heal_due(now),
-            Timer::Sync => self.sync_due(now),
             Timer::Serve(asked) => self.serve_due(&asked, now),
             Timer::EndCarry => self.end_carry(now),
             Timer::Farewell => self.farewell_due(now),
             Timer::Ping(request) => self.ping_due(request, now),
-            Timer::Records => self.records_due(now),
+        }
+    }
+
+    fn fire_only(&mut self, only: Only, now: Instant) {
+        match only {
+            Only::Gossip => self.gossip_due(),
+            Only::Retransmit => self.retransmit_due(now),
+            Only::Seeds => {
+                self.output(Output::ResolveSeeds);
+                self.schedule_seeds(now);
+            }
+            Only::Heal => self.heal_due(now),
+            Only::Sync => self.sync_due(now),
+            Only::Records => self.records_due(now),
         }
     }
 

@@ -88,7 +88,7 @@ impl Node {
             self.tell_suspect(&id, now);
             if probed == Some(id) {
                 // One datagram a second carries what we see, whatever the size of the cluster.
-                self.sync.to_attach = Some(self.sums().total());
+                self.sync.to_attach = Some(self.view_digest());
                 self.send_watched(&id, &Body::Swim(&packet), now);
                 self.sync.to_attach = None;
                 self.ping_sent(id, packet, now);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rand::seq::IteratorRandom;
 
 use super::record_exchange::Outbox;
-use super::{Node, Timer};
+use super::{Node, Only};
 use crate::identity::NameHash;
 use crate::limit::{SourceLimits, TokenBucket};
 use crate::record::digest::{Summary, bucket};
@@ -232,7 +232,7 @@ impl Node {
     pub(super) fn tick_records_at(&mut self, at: Instant) {
         if self.records.tick_at.is_none_or(|set| set > at) {
             self.records.tick_at = Some(at);
-            self.schedule.add(at, Timer::Records);
+            self.schedule.set(Only::Records, at);
         }
     }
 

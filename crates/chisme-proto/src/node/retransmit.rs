@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Node, Timer};
+use super::{Node, Only};
 use crate::rtt::{PerMember, RoundTrips};
 use crate::swim::Id;
 use crate::wire::Body;
@@ -68,7 +68,7 @@ impl Node {
         let until = now + self.health.stretched(detector.probe_period);
         self.probe.unanswered = Some(Unanswered { to, packet, sent: now, until, wait, copies: 0 });
         if detector.probe_retransmissions > 0 && now + wait < until {
-            self.schedule.replace(now + wait, Timer::Retransmit);
+            self.schedule.set(Only::Retransmit, now + wait);
         }
     }
 
@@ -79,7 +79,8 @@ impl Node {
         }
         self.suspect_answered(by, now);
         let Some(asked) = self.probe.unanswered.take_if(|asked| asked.to == *by) else { return };
-        self.schedule.forget_retransmission();
+        // An agent at rest does not wake up for it again.
+        self.schedule.clear(Only::Retransmit);
         if directly {
             let round_trip = now.saturating_since(asked.sent);
             self.hearing.lateness.measured(round_trip);
@@ -107,7 +108,7 @@ impl Node {
         self.send_watched(&asked.to, &Body::Swim(&asked.packet), now);
         let again = now + asked.wait;
         if asked.copies < self.config.detector.probe_retransmissions && again < asked.until {
-            self.schedule.replace(again, Timer::Retransmit);
+            self.schedule.set(Only::Retransmit, again);
         }
         self.probe.unanswered = Some(asked);
     }

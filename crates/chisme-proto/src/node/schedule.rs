@@ -15,13 +15,12 @@ const STALL: Duration = Duration::from_millis(500);
 /// What a node wanted to be reminded of.
 #[derive(Debug)]
 pub(super) enum Timer {
+    Only(Only),
     /// foca's own; void if another foca runs by now.
     Swim {
         generation: u32,
         timer: foca::Timer<Id>,
     },
-    /// foca's gossip.
-    Gossip,
     /// A suspicion that our failed probe began has lasted long enough.
     Conclude {
         id: Id,
@@ -39,8 +38,6 @@ pub(super) enum Timer {
         target: Id,
         number: foca::ProbeNumber,
     },
-    /// The Ping of the present probe is still unanswered.
-    Retransmit,
     /// A member that failed our probe is asked again.
     Reprobe(Index),
     /// A member whose host turned a datagram away is asked again.
@@ -50,21 +47,41 @@ pub(super) enum Timer {
         turn: u32,
     },
     Dispute(NameHash),
-    Seeds,
-    Heal,
-    Sync,
     /// A member in the middle of an exchange had to wait.
     Serve(Box<Postponed>),
     EndCarry,
     Farewell,
     Ping(RequestId),
+}
+
+/// Timers of which there is only one: if it is set again, what was set before is void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Only {
+    /// foca's gossip.
+    Gossip,
+    /// The Ping of the present probe is still unanswered.
+    Retransmit,
+    Seeds,
+    Heal,
+    Sync,
     Records,
 }
 
-/// Timers by moment, and by order of setting where moments are equal.
+impl Only {
+    const ALL: [Self; 6] =
+        [Self::Gossip, Self::Retransmit, Self::Seeds, Self::Heal, Self::Sync, Self::Records];
+}
+
+/// When a timer is due; by order of setting where moments are equal.
+type Due = (Instant, u64);
+
+/// The timers by the moment when they are due. A node at rest has hardly any in the queue.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    queue: BTreeMap<(Instant, u64), Timer>,
+    /// The first of `only`.
+    first: Option<(Due, Only)>,
+    only: [Option<Due>; Only::ALL.len()],
+    queue: BTreeMap<Due, Timer>,
     set: u64,
 }
 
@@ -74,23 +91,43 @@ impl Schedule {
         self.queue.insert((at, self.set), timer);
     }
 
-    /// Sets a timer of which there is only one: the one set before it is void.
-    pub(super) fn replace(&mut self, at: Instant, timer: Timer) {
-        let kind = std::mem::discriminant(&timer);
-        self.queue.retain(|_, old| std::mem::discriminant(old) != kind);
-        self.add(at, timer);
+    pub(super) fn set(&mut self, only: Only, at: Instant) {
+        self.set += 1;
+        self.put(only, Some((at, self.set)));
+    }
+
+    pub(super) fn clear(&mut self, only: Only) {
+        self.put(only, None);
+    }
+
+    fn put(&mut self, only: Only, due: Option<Due>) {
+        self.only[only as usize] = due;
+        let set = self.only.iter().zip(Only::ALL).filter_map(|(due, only)| Some(((*due)?, only)));
+        self.first = set.min_by_key(|(due, _)| *due);
+    }
+
+    pub(super) fn is_set(&self, only: Only) -> bool {
+        self.only[only as usize].is_some()
     }
 
     pub(super) fn next(&self) -> Option<Instant> {
-        self.queue.first_key_value().map(|(&(at, _), _)| at)
+        let only = self.first.map(|(due, _)| due);
+        let queued = self.queue.first_key_value().map(|(&due, _)| due);
+        only.into_iter().chain(queued).min().map(|(at, _)| at)
     }
 
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
-        let first = self.queue.first_entry()?;
-        if first.key().0 > now {
-            return None;
+        let only = self.first.filter(|((at, _), _)| *at <= now);
+        let queued = self.queue.first_entry().filter(|first| first.key().0 <= now);
+        match (only, queued) {
+            (Some((due, only)), queued)
+                if queued.as_ref().is_none_or(|first| due < *first.key()) =>
+            {
+                self.clear(only);
+                Some(Timer::Only(only))
+            }
+            (_, queued) => queued.map(|first| first.remove()),
         }
-        Some(first.remove())
     }
 
     /// If the first timer is later than a busy process explains, moves all of them by as much.
@@ -99,18 +136,19 @@ impl Schedule {
         if late <= STALL {
             return None;
         }
+        let first = self.first.iter_mut().map(|(due, _)| due);
+        for (at, _) in self.only.iter_mut().flatten().chain(first) {
+            *at = *at + late;
+        }
         let queue = std::mem::take(&mut self.queue);
         self.queue = queue.into_iter().map(|((at, n), timer)| ((at + late, n), timer)).collect();
         Some(late)
     }
 
+    /// The timers of which there may be many.
     #[cfg(test)]
-    pub(super) fn timers(&self) -> impl Iterator<Item = &Timer> {
+    pub(super) fn queued(&self) -> impl Iterator<Item = &Timer> {
         self.queue.values()
-    }
-
-    pub(super) fn has_healing(&self) -> bool {
-        self.queue.values().any(|timer| matches!(timer, Timer::Heal))
     }
 
     /// Lets all suspicions begin anew, to last so long, and says whose they are.
@@ -131,11 +169,6 @@ impl Schedule {
     /// Drops the ends of suspicions: what they were about is not held any more.
     pub(super) fn forget_conclusions(&mut self) {
         self.queue.retain(|_, timer| !matches!(timer, Timer::Conclude { .. }));
-    }
-
-    /// The present probe is answered: an agent at rest does not wake up for it again.
-    pub(super) fn forget_retransmission(&mut self) {
-        self.queue.retain(|_, timer| !matches!(timer, Timer::Retransmit));
     }
 
     /// Takes out the timer of foca's by which relays would be asked to probe `member`.
@@ -175,12 +208,37 @@ mod tests {
     #[test]
     fn a_late_timeout_moves_everything_and_fires_nothing_early() {
         let mut schedule = Schedule::default();
-        schedule.add(at(1_000), Timer::Heal);
-        schedule.add(at(1_500), Timer::Seeds);
+        schedule.set(Only::Heal, at(1_000));
+        schedule.add(at(1_500), Timer::EndCarry);
         assert_eq!(schedule.shift_if_late(at(1_500)), None);
         assert_eq!(schedule.shift_if_late(at(5_000)), Some(Duration::from_secs(4)));
-        assert!(matches!(schedule.pop_due(at(5_000)), Some(Timer::Heal)));
+        assert!(matches!(schedule.pop_due(at(5_000)), Some(Timer::Only(Only::Heal))));
         assert!(schedule.pop_due(at(5_499)).is_none());
-        assert!(matches!(schedule.pop_due(at(5_500)), Some(Timer::Seeds)));
+        assert!(matches!(schedule.pop_due(at(5_500)), Some(Timer::EndCarry)));
+    }
+    #[test]
+    fn equal_moments_come_in_the_order_of_setting_and_one_that_is_set_again_is_void() {
+        let mut schedule = Schedule::default();
+        schedule.set(Only::Sync, at(10));
+        schedule.add(at(10), Timer::EndCarry);
+        schedule.set(Only::Gossip, at(10));
+        schedule.add(at(10), Timer::Farewell);
+        schedule.set(Only::Sync, at(10));
+        schedule.set(Only::Heal, at(5));
+        schedule.clear(Only::Heal);
+        assert_eq!(schedule.next(), Some(at(10)));
+        assert!(schedule.pop_due(at(9)).is_none());
+        assert!(matches!(schedule.pop_due(at(10)), Some(Timer::EndCarry)));
+        assert!(matches!(schedule.pop_due(at(10)), Some(Timer::Only(Only::Gossip))));
+        assert!(matches!(schedule.pop_due(at(10)), Some(Timer::Farewell)));
+        assert!(matches!(schedule.pop_due(at(10)), Some(Timer::Only(Only::Sync))));
+        assert!(schedule.pop_due(at(10)).is_none() && schedule.next().is_none());
+    }
+
+    #[test]
+    fn each_timer_has_its_own_place() {
+        for (place, only) in Only::ALL.into_iter().enumerate() {
+            assert_eq!(place, only as usize);
+        }
     }
 }

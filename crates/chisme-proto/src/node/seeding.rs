@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::seq::SliceRandom;
 
 use super::contact::Why;
-use super::{Node, Timer, bounded_seeds};
+use super::{Node, Only, bounded_seeds};
 use crate::identity::{NameHash, canonical};
 use crate::table::Entry;
 use crate::{Contact, Instant};
@@ -64,7 +64,7 @@ impl Node {
             wait
         };
         let at = now + self.jittered(wait);
-        self.schedule.replace(at, Timer::Seeds);
+        self.schedule.set(Only::Seeds, at);
     }
 
     /// An address has led back to us.

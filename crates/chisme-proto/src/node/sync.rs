@@ -9,7 +9,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::inbound::{Peer, Written};
-use super::{Node, Timer};
+use super::{Node, Only};
 use crate::Instant;
 use crate::limit::{SourceLimits, TokenBucket};
 use crate::swim::{Id, Index};
@@ -111,6 +111,11 @@ impl Node {
         sums
     }
 
+    /// The same in one number.
+    pub(super) fn view_digest(&self) -> u64 {
+        self.table.sums().total_with(self.hash, (self.session, self.life))
+    }
+
     /// Who is up has changed: it is compared soon, not by all at one moment.
     pub(super) fn view_changed(&mut self, now: Instant) {
         self.sync.changed = true;
@@ -120,7 +125,7 @@ impl Node {
         if self.sync.wait > LONG_ROUND || self.table.up() == 1 {
             self.sync.wait = FIRST_ROUND;
             let wait = FIRST_ROUND * self.rng.random_range(50..=250) / 100;
-            self.schedule.replace(now + wait, Timer::Sync);
+            self.schedule.set(Only::Sync, now + wait);
         }
     }
 
@@ -129,7 +134,7 @@ impl Node {
         self.sync.wait = LAST_ROUND;
         self.sync.changed = false;
         let wait = LAST_ROUND * self.rng.random_range(1..=100) / 100;
-        self.schedule.replace(now + wait, Timer::Sync);
+        self.schedule.set(Only::Sync, now + wait);
     }
 
     /// Compares with one random member.
@@ -142,12 +147,12 @@ impl Node {
             if differed {
                 self.send_sums(&id);
             } else {
-                let digest = Some(self.sums().total());
+                let digest = Some(self.view_digest());
                 let body = SyncBody { digest, ..SyncBody::default() };
                 self.send_to_member(&id, &Body::Sync(body));
             }
             let wait = self.jittered(self.sync.wait);
-            self.schedule.replace(now + wait, Timer::Sync);
+            self.schedule.set(Only::Sync, now + wait);
         }
     }
 
@@ -162,7 +167,7 @@ impl Node {
     /// every probe.
     pub(super) fn take_view_digest(&mut self, peer: &Peer, digest: u64, now: Instant) {
         let settled = now.saturating_since(self.sync.changed_at) >= SETTLED;
-        if !settled || now < self.sync.doubt_at || digest == self.sums().total() {
+        if !settled || now < self.sync.doubt_at || digest == self.view_digest() {
             return;
         }
         let Some(from) = self.member_up(peer) else { return };
@@ -181,7 +186,7 @@ impl Node {
             self.take_page(page, &from, peer, now);
         }
         if let Some(digest) = body.digest
-            && digest != self.sums().total()
+            && digest != self.view_digest()
             && self.may_compare(now)
         {
             self.send_sums(&from);

@@ -186,7 +186,7 @@ impl Node {
             self.counters.updates_withheld += page.rows.0.len() as u64;
             return;
         }
-        let before = *self.table.sums();
+        let before = self.table.sums().total();
         let mut contested = Vec::new();
         let mut held_up = Vec::new();
         let mut contradicts = false;
@@ -221,7 +221,7 @@ impl Node {
             self.take_contradiction(now);
         }
         self.heal_contested(&held_up, now);
-        if before != *self.table.sums() {
+        if before != self.table.sums().total() {
             self.counters.sync_pages_useful += 1;
             self.sync.differed = true;
         }

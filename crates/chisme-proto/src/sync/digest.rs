@@ -16,38 +16,68 @@ pub(crate) type BucketSet = u64;
 
 /// Sums over the members that are up, by bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sums(pub(crate) [u64; BUCKETS]);
+pub(crate) struct Sums {
+    total: u64,
+    buckets: [u64; BUCKETS],
+}
 
 impl Default for Sums {
     fn default() -> Self {
-        Self([0; BUCKETS])
+        Self { buckets: [0; BUCKETS], total: 0 }
+    }
+}
+
+impl From<[u64; BUCKETS]> for Sums {
+    fn from(buckets: [u64; BUCKETS]) -> Self {
+        let total = buckets.iter().enumerate().fold(0, |all, (n, &sum)| all ^ turned(n, sum));
+        Self { buckets, total }
     }
 }
 
 impl Sums {
     /// A member came up.
     pub(crate) fn add(&mut self, hash: NameHash, age: (Session, Life)) {
-        let sum = &mut self.0[bucket(hash)];
-        *sum = sum.wrapping_add(mark(hash, age));
+        let n = bucket(hash);
+        self.set(n, self.buckets[n].wrapping_add(mark(hash, age)));
     }
 
     /// It is not up any more, in that life.
     pub(crate) fn subtract(&mut self, hash: NameHash, age: (Session, Life)) {
-        let sum = &mut self.0[bucket(hash)];
-        *sum = sum.wrapping_sub(mark(hash, age));
+        let n = bucket(hash);
+        self.set(n, self.buckets[n].wrapping_sub(mark(hash, age)));
+    }
+
+    fn set(&mut self, n: usize, sum: u64) {
+        self.total ^= turned(n, self.buckets[n]) ^ turned(n, sum);
+        self.buckets[n] = sum;
+    }
+
+    /// Each of them.
+    pub(crate) const fn buckets(&self) -> &[u64; BUCKETS] {
+        &self.buckets
     }
 
     /// All in one number.
-    pub(crate) fn total(&self) -> u64 {
-        // Turned by its place, so that two buckets do not make up for each other.
-        (0..).zip(&self.0).fold(0, |all, (n, sum)| all ^ sum.rotate_left(n))
+    pub(crate) const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The same with one member more.
+    pub(crate) fn total_with(&self, hash: NameHash, age: (Session, Life)) -> u64 {
+        let (n, sum) = (bucket(hash), self.buckets[bucket(hash)]);
+        self.total ^ turned(n, sum) ^ turned(n, sum.wrapping_add(mark(hash, age)))
     }
 
     /// Where two differ.
     pub(crate) fn differences(&self, other: &Self) -> BucketSet {
-        let differ = |n: &usize| self.0[*n] != other.0[*n];
+        let differ = |n: &usize| self.buckets[*n] != other.buckets[*n];
         (0..BUCKETS).filter(differ).fold(0, |set, n| set | 1 << n)
     }
+}
+
+/// A sum as its place turns it, so that two buckets do not make up for each other.
+const fn turned(n: usize, sum: u64) -> u64 {
+    sum.rotate_left(n as u32)
 }
 
 /// The bucket of a name.
@@ -101,6 +131,8 @@ mod tests {
             other.subtract(name(gone.0), age(gone));
             assert_eq!(once.differences(&other), 1 << (gone.0 >> 2));
             assert_ne!(once.total(), other.total());
+            assert_eq!(once.total(), other.total_with(name(gone.0), age(gone)));
+            assert_eq!(Sums::from(*once.buckets()), once, "its total among the rest");
         }
     }
 

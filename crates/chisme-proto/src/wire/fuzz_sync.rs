@@ -44,7 +44,10 @@ fn a_body() -> impl Strategy<Value = SyncBody> {
     (any::<u64>(), sums, option::of(a_page()), next).prop_map(|(digest, sums, page, next)| {
         SyncBody {
             digest: Some(digest),
-            sums: sums.map(|sums| Box::new(Sums(sums.try_into().expect("as many")))),
+            sums: sums.map(|sums: Vec<u64>| {
+                let buckets: [u64; BUCKETS] = sums.try_into().expect("as many");
+                Box::new(Sums::from(buckets))
+            }),
             page,
             next: next.map(|(buckets, above)| SyncNext { buckets, above }),
         }

@@ -4,7 +4,7 @@ use super::golden::{addr, check, hex, hold_in, sender};
 use super::{Body, Kind, List, SyncBody, SyncNext, SyncPage, Update, attach_view_digest, parse};
 use crate::envelope::HEADER_LEN;
 use crate::identity::NameHash;
-use crate::sync::digest::Sums;
+use crate::sync::digest::{BUCKETS, Sums};
 use crate::{Endpoints, Life, NodeName, Session};
 
 const FIXTURE: &str = include_str!("golden_sync.txt");
@@ -48,8 +48,9 @@ fn a_view_digest_rides_on_a_swim_datagram_and_nowhere_else() {
 
 #[test]
 fn sums_and_next() {
-    let mut sums = Sums::default();
-    (sums.0[0], sums.0[63]) = (1, u64::MAX);
+    let mut buckets = [0; BUCKETS];
+    (buckets[0], buckets[63]) = (1, u64::MAX);
+    let sums = Sums::from(buckets);
     let next = Some(SyncNext { buckets: 1 << 63 | 1, above: [0xab; 16] });
     hold(
         "sync: sums and next",
@@ -77,8 +78,8 @@ fn marks() {
     let mut sums = Sums::default();
     let hash = NameHash::of(&NodeName::parse("n2@host").expect("valid"));
     sums.add(hash, (Session::from_u64(0x5152_5354_5556_5758), Life(1)));
-    let at = sums.0.iter().position(|&sum| sum != 0).expect("one is not zero");
-    check(FIXTURE, "marks", &format!("{at} {:016x} {:016x}", sums.0[at], sums.total()));
+    let at = sums.buckets().iter().position(|&sum| sum != 0).expect("one is not zero");
+    check(FIXTURE, "marks", &format!("{at} {:016x} {:016x}", sums.buckets()[at], sums.total()));
 }
 
 #[test]

@@ -51,16 +51,16 @@ impl SyncBody {
 }
 
 pub(super) fn sums_to_bytes(sums: &Sums) -> Vec<u8> {
-    sums.0.iter().flat_map(|sum| sum.to_be_bytes()).collect()
+    sums.buckets().iter().flat_map(|sum| sum.to_be_bytes()).collect()
 }
 
 pub(super) fn sums_from_bytes(bytes: &[u8]) -> Result<Sums, Malformed> {
     if bytes.len() != BUCKETS * size_of::<u64>() {
         return Err(Malformed);
     }
-    let mut sums = Sums::default();
-    for (sum, bytes) in sums.0.iter_mut().zip(bytes.chunks_exact(size_of::<u64>())) {
+    let mut buckets = [0; BUCKETS];
+    for (sum, bytes) in buckets.iter_mut().zip(bytes.chunks_exact(size_of::<u64>())) {
         *sum = u64::from_be_bytes(bytes.try_into().expect("chunks of eight"));
     }
-    Ok(sums)
+    Ok(buckets.into())
 }
