@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use chisme_proto::{
     Command, Contact, DEFAULT_PORT, Input, Instant, NodeName, RecordEdit, RequestId,
@@ -313,8 +314,13 @@ impl Cluster {
 
     pub(crate) fn end_process(&mut self, index: usize, how: ProcessState) {
         self.watch_end(index, how);
-        self.hosts[index].end();
+        self.hosts[index].end(self.now);
         self.process_is(index, how);
+    }
+
+    /// How long all processes have run, added up.
+    pub(crate) fn running_time(&self) -> Duration {
+        self.hosts.iter().map(|host| host.running_time(self.now)).sum()
     }
 
     pub(crate) fn process_is(&mut self, index: usize, state: ProcessState) {

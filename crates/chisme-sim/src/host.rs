@@ -142,6 +142,8 @@ pub(crate) struct Host {
     pub(crate) process: Option<Process>,
     /// Counts the starts, so that what was meant for an earlier process does not reach a later one.
     pub(crate) run: u64,
+    /// How long processes have run on it that are gone.
+    ran: Duration,
     /// Of the present process, or of the last one.
     pub(crate) record: Record,
     pub(crate) clock: Clock,
@@ -162,6 +164,7 @@ pub(crate) struct Host {
 /// A running node.
 pub(crate) struct Process {
     pub(crate) node: Member,
+    since: Instant,
     /// When its next timer is due in the cluster's queue.
     pub(crate) wake: Option<Instant>,
     /// How often it is stopped as by SIGSTOP, and how often its reading; it goes on at zero.
@@ -185,6 +188,7 @@ impl Host {
             bound: Vec::new(),
             process: None,
             run: 0,
+            ran: Duration::ZERO,
             record: Record::default(),
             clock: Clock::default(),
             socket_buffer: SOCKET_BUFFER,
@@ -212,8 +216,10 @@ impl Host {
             }
         };
         self.bound = self.setup.addresses.clone();
+        self.ran = self.running_time(now);
         self.process = Some(Process {
             node,
+            since: now,
             wake: None,
             frozen: 0,
             stalled: 0,
@@ -228,10 +234,16 @@ impl Host {
     }
 
     /// Ends the process without a word.
-    pub(crate) fn end(&mut self) {
+    pub(crate) fn end(&mut self, now: Instant) {
+        self.ran = self.running_time(now);
         if let Some(process) = self.process.take() {
             self.record.last_status = Some(process.node.status());
         }
+    }
+
+    /// How long processes have run on it, all together.
+    pub(crate) fn running_time(&self, now: Instant) -> Duration {
+        self.ran + self.process.as_ref().map_or(Duration::ZERO, |process| now - process.since)
     }
 
     pub(crate) fn is_frozen(&self) -> bool {

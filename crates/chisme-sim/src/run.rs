@@ -97,10 +97,10 @@ pub(crate) fn run_with(
     Some(run.into_outcome(point, keep))
 }
 
-/// What all nodes together have sent until a moment.
+/// What all nodes together have sent until a moment, and how long they ran.
 #[derive(Default)]
 struct Load {
-    seconds: f64,
+    node_seconds: f64,
     datagrams: u64,
     bytes: u64,
 }
@@ -110,15 +110,15 @@ impl Load {
         let sent = cluster.recorder.iter().flat_map(|recorder| recorder.sent.values());
         let sum = |part: fn(&Traffic) -> u64| sent.clone().map(part).sum();
         Self {
-            seconds: seconds(cluster.now()),
+            node_seconds: cluster.running_time().as_secs_f64(),
             datagrams: sum(|traffic| traffic.datagrams),
             bytes: sum(|traffic| traffic.bytes),
         }
     }
 
-    /// Datagrams and bytes since `before`, for each node and second.
-    fn since(&self, before: &Self, nodes: usize) -> Option<(f64, f64)> {
-        let per = (self.seconds - before.seconds) * nodes as f64;
+    /// Datagrams and bytes since `before`, for each second that a node ran.
+    fn since(&self, before: &Self) -> Option<(f64, f64)> {
+        let per = self.node_seconds - before.node_seconds;
         let rate = |now: u64, then: u64| (now - then) as f64 / per;
         (per > 0.0)
             .then(|| (rate(self.datagrams, before.datagrams), rate(self.bytes, before.bytes)))
@@ -233,7 +233,7 @@ impl<'a> Run<'a> {
         }
         self.cluster.run_faults();
         self.faults_ended_at = seconds(self.cluster.now());
-        let load = Load::so_far(&self.cluster).since(&before, self.scenario.nodes.count);
+        let load = Load::so_far(&self.cluster).since(&before);
         self.figures.datagrams_in_faults = load.map(|(datagrams, _)| datagrams);
     }
 
@@ -263,7 +263,7 @@ impl<'a> Run<'a> {
         self.cluster.run_for(half);
         let before = Load::so_far(&self.cluster);
         self.cluster.run_for(self.scenario.quiet - half);
-        let load = Load::so_far(&self.cluster).since(&before, self.scenario.nodes.count);
+        let load = Load::so_far(&self.cluster).since(&before);
         (self.figures.datagrams_at_rest, self.figures.bytes_at_rest) = load.unzip();
         let noise = self.cluster.noise_since(quiet).or_else(|| self.cluster.wrong());
         self.quiet = Some(noise.is_none());
@@ -344,7 +344,7 @@ impl<'a> Run<'a> {
         self.judge_marks();
         let Self { scenario, cluster, mut figures, marks, mut verdict, quiet, .. } = self;
         let virtual_seconds = seconds(cluster.now());
-        let load = Load::so_far(&cluster).since(&Load::default(), scenario.nodes.count);
+        let load = Load::so_far(&cluster).since(&Load::default());
         (figures.datagrams_per_second, figures.bytes_per_second) = load.unwrap_or_default();
         let (seed, hash, events) = (cluster.seed, cluster.digest(), cluster.events);
         let recorder = cluster.into_recorder();

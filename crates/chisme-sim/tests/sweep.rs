@@ -119,3 +119,17 @@ fn targets_are_held_against_all_seeds_of_their_points() {
     let error = Scenario::parse("crash", &text.replace("= 6 }", "= 7 }")).expect_err("no point");
     assert!(error.to_string().contains("nodes.count = 7"), "{error}");
 }
+
+#[test]
+fn rates_are_those_of_the_nodes_that_run() {
+    let halved = CRASH.replace("count = 4", "count = 8").replace("[4, 6]", "[8]");
+    let halved = halved.replace("quiet = \"0s\"", "quiet = \"20s\"");
+    let halved =
+        halved.replace("crash = \"node[1]\"", "leave = { nodes = \"half\", every = \"500ms\" }");
+    for results in sweep(&halved, 2) {
+        for run in results.runs {
+            let rate = run.figures.datagrams_at_rest.expect("it came to rest");
+            assert!((1.8..2.4).contains(&rate), "a Ping and an Ack a second, not {rate}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The scenarios that are shipped: those that take no longer than a few seconds run here, and a few
+//! runs are held to the hashes that they have had in another build.
+
+use std::fs;
+use std::num::NonZero;
+use std::path::Path;
+
+use chisme_sim::outcome::Verdict;
+use chisme_sim::scenario::Scenario;
+use chisme_sim::{Keep, Results, Sweep};
+
+/// What takes minutes of a processor: a thousand nodes, or a grid of many points. `chisme sim run` has them.
+const LARGE: [&str; 15] = [
+    "bootstrap-1000",
+    "bootstrap-2000",
+    "crash-ten",
+    "detector-sweep",
+    "faulty-1000",
+    "join-1000",
+    "lifeguard-interval-full",
+    "lifeguard-threshold",
+    "parameter-sweep",
+    "pause-ladder",
+    "rest-load",
+    "split-half-heal-500",
+    "starved-readers",
+    "together-1000",
+    "together-2000",
+];
+
+/// Hashes of the traces of a release build. A change of the protocol, or of what a scenario draws, changes
+/// them: then these are replaced by those that the test prints. Nothing else may.
+const HASHES: [(&str, u64, u64); 6] = [
+    ("auth-hostile", 1, 0x1971_6d35_30af_265a),
+    ("clock-step-back", 2, 0x9795_3725_e7ec_4f2a),
+    ("dns-faults", 1, 0x9587_c0eb_56ab_666d),
+    ("replay-after-restart", 1, 0x38b9_afc6_9ced_c8ca),
+    ("split-half-heal", 2, 0x3b52_6572_883b_c3b3),
+    ("swizzle-clog", 1, 0xf588_0334_01e5_99be),
+];
+
+fn shipped(name: &str) -> Scenario {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../simulations"));
+    let file = folder.join(name).with_extension("toml");
+    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
+    Scenario::parse(name, &text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn names() -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../simulations");
+    let files = fs::read_dir(folder).expect("the folder is there");
+    let paths = files.map(|file| file.expect("it can be read").path());
+    let scenarios = paths.filter(|path| path.extension().is_some_and(|end| end == "toml"));
+    let name = |path: &Path| path.file_stem().and_then(|name| name.to_str()).map(str::to_owned);
+    let mut names: Vec<String> = scenarios.filter_map(|path| name(&path)).collect();
+    names.sort();
+    names
+}
+
+fn run(name: &str, seed: u64) -> Vec<Results> {
+    let mut sweep = Sweep::new([seed]);
+    sweep.jobs = NonZero::new(2).expect("not zero");
+    sweep.run(&shipped(name), |_, _| Keep::default(), |_| ())
+}
+
+#[test]
+fn what_is_shipped_passes() {
+    let names = names();
+    assert!(LARGE.iter().all(|large| names.iter().any(|name| name == large)), "{names:?}");
+    let mut failures = Vec::new();
+    for name in names.iter().filter(|name| !LARGE.contains(&name.as_str())) {
+        for run in run(name, 1).into_iter().flat_map(|results| results.runs) {
+            if run.verdict != Verdict::Passed {
+                failures.push(format!("{name} {:?}: {:?}", run.point, run.verdict));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "seed 1 of\n{}", failures.join("\n"));
+}
+
+#[test]
+fn a_run_is_the_same_in_every_build() {
+    let hash = |name: &str, seed| run(name, seed)[0].runs[0].hash;
+    let is: Vec<_> = HASHES.map(|(name, seed, _)| (name, seed, hash(name, seed))).into();
+    assert_eq!(is, HASHES, "now they are {is:#x?}");
+}
