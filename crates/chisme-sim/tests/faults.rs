@@ -7,12 +7,18 @@ use chisme_sim::scenario::{Fault, Group, TimedFault};
 use chisme_sim::{Cluster, millis, secs};
 
 /// As files have them; one line after another begins.
-const EACH: [&[&str]; 29] = [
+const EACH: [&[&str]; 34] = [
     &["link = { from = 'node[0]', to = 'rest', both_ways = true, is = { loss = 0.5 } }"],
     &[
         "link = { from = 'all', to = 'all', is = { duplicate = 0.3, reorder = 0.3, corrupt = 0.1 } }",
     ],
     &["link = { from = 'half', to = 'rest', is = { bandwidth = 2000, queue = 4000, mtu = 200 } }"],
+    &[
+        "link = { from = 'half', to = 'rest', is = { truncate = 0.2, late_replay = { part = 0.2, after = '3s' } } }",
+    ],
+    &[
+        "link = { from = 'all', to = 'all', is = { latency = { usual = '1ms', rare = '80ms', percent = 20 } } }",
+    ],
     &["link = { from = 'node[2]', to = 'rest', is = { clog = true } }"],
     &["cut = { off = 'third' }"],
     &["cut = { from = 'half', to = 'rest' }"],
@@ -32,6 +38,9 @@ const EACH: [&[&str]; 29] = [
     &["duplicate_name = 'node[7]'"],
     &["clock = { nodes = 'half', drift_ppm = 300, step_seconds = 2 }"],
     &["dns = { nodes = 'all', answer = 'empty' }"],
+    &["dns = { nodes = 'half', answer = 'no_such_name' }"],
+    &["dns = { nodes = 'half', answer = 'timeout' }"],
+    &["dns = { nodes = 'all', answer = 'flapping' }"],
     &["attack = { nodes = 'all', kind = 'flood', rate = 50 }"],
     &["attack = { nodes = 'all', kind = 'replay', rate = 50 }"],
     &["attack = { nodes = 'node[0]', kind = 'wrong_key', rate = 20 }"],
