@@ -72,3 +72,104 @@ fn what_is_wrong_with_a_file_is_named_with_its_line() {
         Scenario::parse("test", &SPLIT.replace("half", "haf")).expect_err("haf").to_string();
     assert!(error.contains("line 12") && error.contains("\"haf\""), "{error}");
 }
+
+/// The file with other words in it, and a key and a word that its error names.
+fn refused(text: &str, names: [&str; 2]) {
+    let error = Scenario::parse("test", text).expect_err(text).to_string();
+    assert!(names.iter().all(|name| error.contains(name)), "{names:?}: {error}");
+}
+
+#[test]
+fn a_grid_has_points_that_do_something() {
+    let ten = "['1s', '2s', '3s', '4s', '5s', '6s', '7s', '8s', '9s', '10s']";
+    let large: String = ["at", "for", "x", "y", "z"]
+        .iter()
+        .map(|key| format!("'fault.0.{key}' = {ten}\n"))
+        .collect();
+    for (grid, names) in [
+        ("'network.loss' = []", ["grid.network.loss", "empty"]),
+        ("seeds = ['1..2']", ["grid.seeds", "--seeds"]),
+        ("'grid.x' = [1]", ["grid.grid.x", "--seeds"]),
+        ("'fault.1.at' = ['1s']", ["grid.fault.1.at", "no fault 1"]),
+        (&large, ["grid: ", "10000"]),
+    ] {
+        refused(&format!("{SPLIT}\n[grid]\n{grid}\n"), names);
+    }
+}
+
+#[test]
+fn somebody_is_left() {
+    let all = SPLIT.replace("cut = { off = \"half\" }", "crash = 'all'");
+    assert!(Scenario::parse("test", &all).is_ok(), "they start again");
+    refused(&all.replace("for = \"20s\"", ""), ["fault: ", "nobody is left"]);
+}
+
+#[test]
+fn numbers_have_limits() {
+    let cut = "cut = { off = \"half\" }";
+    for (place, with, names) in [
+        (
+            cut,
+            "again = { times = 1, pause = '500000000000y' }\ncrash = 'half'",
+            ["line 12", "30days"],
+        ),
+        (
+            cut,
+            "again = { times = 99, pause = '29days' }\ncrash = 'half'",
+            ["fault.0.crash", "30days"],
+        ),
+        (
+            cut,
+            "attack = { nodes = 'all', kind = 'flood', rate = 4000000000 }",
+            ["fault.0", "10000"],
+        ),
+        (cut, "clock = { nodes = 'all', drift_ppm = -2000000 }", ["clock.drift_ppm", "-500000"]),
+        (
+            cut,
+            "clock = { nodes = 'all', step_seconds = 9223372036854775807 }",
+            ["clock.step", "from"],
+        ),
+        (cut, "clock = { nodes = 'all' }", ["fault.0.clock", "changes nothing"]),
+        (cut, "cut = { islands = [] }", ["fault.0", "islands is empty"]),
+        (cut, "slow = { nodes = 'all', per_datagram = '0s' }", ["fault.0", "per_datagram"]),
+        ("\"5s\"", "5", ["line 10", "such as \"5s\""]),
+        ("source", "seeds = [1, 2]\nsource", ["line 4", "\"1..50\""]),
+        ("source", "seeds = '0..18446744073709551615'\nsource", ["line 4", "1000000"]),
+        ("[nodes]", "[config]\nprobe_period = '0s'\n[nodes]", ["line 6, config", "probe_period"]),
+        ("[nodes]", "[config]\ngossip_period = '100000000000y'\n[nodes]", ["line 7", "30days"]),
+        (
+            "[nodes]",
+            "[expect]\nbytes_at_rest = nan\n[nodes]",
+            ["line 7, expect.bytes_at_rest", "NaN"],
+        ),
+        ("[nodes]", "[expect]\nbytes_at_rest = -1.0\n[nodes]", ["expect.bytes_at_rest", "-1"]),
+        ("[nodes]", "network.latency = { min = '2s', max = '1s' }\n[nodes]", ["latency.min", "1s"]),
+        (
+            "[nodes]",
+            "network.latency = { usual = '1s', rare = '2s', percent = 200 }\n[nodes]",
+            ["latency.percent", "200"],
+        ),
+        (
+            "[nodes]",
+            "network.burst = { good = '0s', bad = '0s', loss = 0.5 }\n[nodes]",
+            ["burst.good", "above zero"],
+        ),
+    ] {
+        refused(&SPLIT.replacen(place, with, 1), names);
+    }
+}
+
+#[test]
+fn every_file_that_is_shipped_is_possible() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../simulations");
+    let mut read = 0;
+    for entry in std::fs::read_dir(folder).expect("it is shipped") {
+        let path = entry.expect("it can be listed").path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let text = std::fs::read_to_string(&path).expect("it is text");
+            Scenario::parse("test", &text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+            read += 1;
+        }
+    }
+    assert!(read > 50, "{read} files");
+}

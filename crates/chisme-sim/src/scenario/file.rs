@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::Group;
+use super::limits::{self, DRIFT, MAX_RATE, MAX_STEP, Wrong};
 use super::model::{
     Answer, Attack, AttackKind, Burst, Cut, DetectorMode, Expect, Fault, Latency, Link, Nodes,
     Quantiles, Ranges, Scenario, Target, TimedFault, Tuning,
@@ -38,12 +39,33 @@ fn meaning(place: impl fmt::Display, problem: impl fmt::Display) -> ScenarioErro
     ScenarioError::Meaning { place: place.to_string(), problem: problem.to_string() }
 }
 
+fn wrong((place, problem): Wrong) -> ScenarioError {
+    meaning(place, problem)
+}
+
+impl ScenarioError {
+    /// With the line of a file in which its key stands, if it stands there.
+    fn in_file(self, text: &str) -> Self {
+        match self {
+            Self::Meaning { place, problem } => match limits::line(text, &place) {
+                Some(line) => Self::Meaning { place: format!("line {line}, {place}"), problem },
+                None => Self::Meaning { place, problem },
+            },
+            other @ Self::Syntax(_) => other,
+        }
+    }
+}
+
 impl Scenario {
     /// Reads a scenario. `name` is that of its file, without `.toml`.
     ///
     /// # Errors
     /// [`ScenarioError`] names line and key, or what does not go together.
     pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
+        Self::read(name, text).map_err(|error| error.in_file(text))
+    }
+
+    fn read(name: &str, text: &str) -> Result<Self, ScenarioError> {
         let syntax = |error: toml::de::Error| ScenarioError::Syntax(error.to_string());
         let file: File = toml::from_str(text).map_err(syntax)?;
         let table: toml::Table = toml::from_str(text).map_err(syntax)?;
@@ -103,7 +125,7 @@ impl Scenario {
     /// # Errors
     /// If there is no such setting, or it cannot have that value.
     pub fn at(&self, point: &BTreeMap<String, toml::Value>) -> Result<Self, ScenarioError> {
-        let mut scenario = self.with(point)?;
+        let mut scenario = self.changed(point)?;
         if !point.is_empty() {
             scenario.grid.clear();
         }
@@ -137,6 +159,14 @@ impl Scenario {
     /// # Errors
     /// Those of [`at`](Self::at).
     pub fn with(&self, settings: &BTreeMap<String, toml::Value>) -> Result<Self, ScenarioError> {
+        let scenario = self.changed(settings)?;
+        for point in scenario.points() {
+            scenario.at(&point)?;
+        }
+        Ok(scenario)
+    }
+
+    fn changed(&self, settings: &BTreeMap<String, toml::Value>) -> Result<Self, ScenarioError> {
         if settings.is_empty() {
             return Ok(self.clone());
         }
@@ -174,6 +204,14 @@ impl TryFrom<&str> for TimedFault {
 /// Puts a value where a path leads to; tables on the way are made, places in lists must exist.
 fn set(table: &mut toml::Table, path: &str, value: &toml::Value) -> Result<(), ScenarioError> {
     let wrong = || meaning(path, "leads to no setting of this scenario");
+    if let Some((_, rest)) = path.split_once("fault.").filter(|(before, _)| before.is_empty()) {
+        let faults = table.get("fault").and_then(toml::Value::as_array).map_or(0, Vec::len);
+        let number = rest.split('.').next().unwrap_or_default();
+        if number.parse::<usize>().is_ok_and(|number| number >= faults) {
+            let problem = format!("there is no fault {number}: this scenario has {faults}, from 0");
+            return Err(meaning(format!("grid.{path}"), problem));
+        }
+    }
     let mut steps: Vec<&str> = path.split('.').collect();
     let last = steps.pop().ok_or_else(wrong)?;
     let mut here = None::<&mut toml::Value>;
@@ -217,12 +255,17 @@ impl File {
         if !(2..=20_000).contains(&nodes.count) {
             return Err(meaning("nodes.count", "must be from 2 to 20,000"));
         }
-        let mut faults = Vec::new();
-        for (n, fault) in self.fault.into_iter().enumerate() {
-            let faults_of = fault.into_faults();
-            faults.extend(faults_of.map_err(|problem| meaning(format!("fault {n}"), problem))?);
-        }
-        faults.sort_by_key(|fault| fault.at);
+        let nodes = Nodes {
+            count: nodes.count,
+            zones: nodes.zones,
+            spread: nodes.spread.0,
+            seeds: nodes.seeds.unwrap_or_else(|| Group::node(0)),
+            formed_within: nodes.formed_within.0,
+        };
+        limits::grid(self.grid.iter()).map_err(wrong)?;
+        // What there is at each point of a grid need not be possible without it.
+        let is_point = self.grid.is_empty();
+        let faults = timed(self.fault, &nodes, is_point, self.all_faults_happen)?;
         let span = |span: Option<Span>| span.map(|span| span.0);
         let config = self.config;
         let preset = config.preset.as_deref().map(str::parse).transpose();
@@ -232,13 +275,7 @@ impl File {
             why: self.why,
             expected: self.expected,
             source: self.source,
-            nodes: Nodes {
-                count: nodes.count,
-                zones: nodes.zones,
-                spread: nodes.spread.0,
-                seeds: nodes.seeds.unwrap_or_else(|| Group::node(0)),
-                formed_within: nodes.formed_within.0,
-            },
+            nodes,
             config: Tuning {
                 probe_period: span(config.probe_period),
                 probe_timeout: span(config.probe_timeout),
@@ -277,6 +314,13 @@ impl File {
             swarm,
             table,
         };
+        if is_point {
+            limits::config(&scenario.config).map_err(wrong)?;
+        }
+        limits::expect("expect", &scenario.expect).map_err(wrong)?;
+        for (n, target) in scenario.targets.iter().enumerate() {
+            limits::expect(&format!("target.{n}.expect"), &target.expect).map_err(wrong)?;
+        }
         let possible = crate::expect::names(&scenario);
         match scenario.known_misses.iter().find(|name| !possible.contains(*name)) {
             None => Ok(scenario),
@@ -286,6 +330,29 @@ impl File {
             )),
         }
     }
+}
+
+/// All faults in the order of their times, each as often as it begins.
+fn timed(
+    tables: Vec<FaultTable>,
+    nodes: &Nodes,
+    is_point: bool,
+    all_happen: bool,
+) -> Result<Vec<TimedFault>, ScenarioError> {
+    let mut faults = Vec::new();
+    for (n, table) in tables.into_iter().enumerate() {
+        let of = table.into_faults().map_err(|problem| meaning(format!("fault.{n}"), problem))?;
+        for timed in of.iter().filter(|_| is_point) {
+            limits::fault(timed, nodes, all_happen)
+                .map_err(|problem| meaning(format!("fault.{n}.{}", timed.fault.key()), problem))?;
+        }
+        faults.extend(of);
+    }
+    faults.sort_by_key(|fault| fault.at);
+    if is_point {
+        limits::survivors(&faults, nodes).map_err(|problem| meaning("fault", problem))?;
+    }
+    Ok(faults)
 }
 
 /// What a swarm draws itself.
@@ -386,14 +453,13 @@ impl LinkTable {
         if self.bandwidth == Some(0) {
             return Err("bandwidth is above zero; `clog = true` lets nothing through".to_owned());
         }
-        let latency = self.latency.map(|latency| match latency {
-            LatencyTable::Constant(span) => Latency::Constant(span.0),
-            LatencyTable::Uniform { min, max } => Latency::Uniform(min.0, max.0.max(min.0)),
-            LatencyTable::Exponential { least, mean } => Latency::Exponential(least.0, mean.0),
-            LatencyTable::Bimodal { usual, rare, percent } => {
-                Latency::Bimodal(usual.0, rare.0, percent.min(100))
-            }
-        });
+        if self.burst.as_ref().is_some_and(|burst| burst.good.0.is_zero() || burst.bad.0.is_zero())
+        {
+            return Err(
+                "burst.good and burst.bad are above zero; `loss` alone has no bursts".to_owned()
+            );
+        }
+        let latency = self.latency.map(LatencyTable::into_latency).transpose()?;
         Ok(Link {
             latency,
             loss: self.loss,
@@ -412,6 +478,24 @@ impl LinkTable {
             clog: self.clog,
             port_unreachable: self.port_unreachable,
             late_replay: self.late_replay.map(|replay| (replay.part, replay.after.0)),
+        })
+    }
+}
+
+impl LatencyTable {
+    fn into_latency(self) -> Result<Latency, String> {
+        Ok(match self {
+            Self::Constant(span) => Latency::Constant(span.0),
+            Self::Uniform { min, max } if min.0 > max.0 => {
+                let (min, max) = (min.0, max.0);
+                return Err(format!("latency.min is {min:?}; it is at most latency.max, {max:?}"));
+            }
+            Self::Uniform { min, max } => Latency::Uniform(min.0, max.0),
+            Self::Exponential { least, mean } => Latency::Exponential(least.0, mean.0),
+            Self::Bimodal { percent, .. } if percent > 100 => {
+                return Err(format!("latency.percent is {percent}; it goes from 0 to 100"));
+            }
+            Self::Bimodal { usual, rare, percent } => Latency::Bimodal(usual.0, rare.0, percent),
         })
     }
 }
@@ -478,7 +562,7 @@ impl FaultTable {
         add(self.dns.map(DnsTable::into_fault));
         add(self.attack.map(|attack| Ok(Fault::Attack(attack.into_attack()))));
         let fault = match kinds.len() {
-            1 => kinds.remove(0)?,
+            1 => possible(kinds.remove(0)?)?,
             0 => return Err("says when, but not what: give it one of link, cut, flip_flop, swizzle, crash, restart, leave, rolling_restart, freeze, stall, slow, small_buffer, reuse_address, duplicate_name, clock, dns, attack".to_owned()),
             n => return Err(format!("names {n} faults: give each its own [[fault]]")),
         };
@@ -488,6 +572,40 @@ impl FaultTable {
             fault,
         })
     }
+}
+
+/// A fault whose numbers are all within their limits.
+fn possible(fault: Fault) -> Result<Fault, String> {
+    let step_of = |key, seconds: i64| {
+        if (-MAX_STEP..=MAX_STEP).contains(&seconds) {
+            return Ok(());
+        }
+        Err(format!("{key} is {seconds}; it goes from -{MAX_STEP} to {MAX_STEP} seconds"))
+    };
+    match &fault {
+        Fault::Clock { drift_ppm, .. } if !DRIFT.contains(drift_ppm) => {
+            let (least, most) = (DRIFT.start(), DRIFT.end());
+            return Err(format!("clock.drift_ppm is {drift_ppm}; it goes from {least} to {most}"));
+        }
+        Fault::Clock { step_seconds, .. } => step_of("clock.step_seconds", *step_seconds)?,
+        Fault::Restart { clock: Some(seconds), .. } => step_of("restart.clock", *seconds)?,
+        Fault::Slow { per_datagram, .. } if per_datagram.is_zero() => {
+            return Err("slow.per_datagram is 0s and slows nobody: make it longer".to_owned());
+        }
+        Fault::FlipFlop { period, .. } if period.is_zero() => {
+            return Err("flip_flop.period is 0s: make it longer".to_owned());
+        }
+        Fault::Cut(Cut::Islands(islands)) if islands.is_empty() => {
+            return Err(
+                "cut.islands is empty: name the groups that reach only themselves".to_owned()
+            );
+        }
+        Fault::Attack(Attack { rate, .. }) if !(1..=MAX_RATE).contains(rate) => {
+            return Err(format!("attack.rate is {rate}; it goes from 1 to {MAX_RATE} a second"));
+        }
+        _ => {}
+    }
+    Ok(fault)
 }
 
 impl LinkFaultTable {

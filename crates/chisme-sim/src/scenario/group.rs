@@ -65,7 +65,7 @@ impl Part {
                         Some((from, to)) => Self::Range(from.parse().ok()?, to.parse().ok()?),
                         None => {
                             let index: usize = range.parse().ok()?;
-                            Self::Range(index, index + 1)
+                            Self::Range(index, index.checked_add(1)?)
                         }
                     }
                 } else {

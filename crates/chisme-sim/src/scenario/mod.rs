@@ -1,10 +1,11 @@
 //! Scenarios: what happens to a cluster, when, and what must come of it.
 //!
 //! `model` is a scenario as the rest of the crate works with it, `schema` the tables of its file and `file` what they mean,
-//! `group` which nodes a fault is about. Nothing here runs anything.
+//! `group` which nodes a fault is about, `limits` how much a file may ask for. Nothing here runs anything.
 
 mod file;
 mod group;
+mod limits;
 mod model;
 mod schema;
 

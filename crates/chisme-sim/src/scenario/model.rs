@@ -437,6 +437,29 @@ impl Fault {
         }
     }
 
+    /// Its key in a file.
+    pub(super) const fn key(&self) -> &'static str {
+        match self {
+            Self::Link { .. } => "link",
+            Self::Cut(_) => "cut",
+            Self::FlipFlop { .. } => "flip_flop",
+            Self::Swizzle { .. } => "swizzle",
+            Self::Crash { .. } => "crash",
+            Self::Restart { .. } => "restart",
+            Self::Leave { .. } => "leave",
+            Self::RollingRestart { .. } => "rolling_restart",
+            Self::Freeze { .. } => "freeze",
+            Self::Stall { .. } => "stall",
+            Self::Slow { .. } => "slow",
+            Self::SmallBuffer { .. } => "small_buffer",
+            Self::ReuseAddress { .. } => "reuse_address",
+            Self::DuplicateName { .. } => "duplicate_name",
+            Self::Clock { .. } => "clock",
+            Self::Dns { .. } => "dns",
+            Self::Attack(_) => "attack",
+        }
+    }
+
     /// The nodes that it is about; none if several groups are.
     pub(crate) const fn nodes(&self) -> Option<&Group> {
         Some(match self {

@@ -3,14 +3,16 @@
 //! What they mean is in `file`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
+use serde::de::{Deserializer, Error as _, Visitor};
 
 use super::Group;
+use super::limits::{self, LONGEST, MAX_SEEDS};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,19 +66,39 @@ fn default_seeds() -> SeedRange {
     SeedRange(1..=20)
 }
 
+/// A string, and what to say of anything else.
+struct Text(&'static str);
+
+impl Visitor<'_> for Text {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+}
+
 /// A duration as text: `1s`, `250ms`, `1m 30s`.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Span(pub(super) Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let parsed = humantime::parse_duration(&text);
-        parsed.map(Self).map_err(|error| {
+        let text = deserializer.deserialize_str(Text("a duration as a string, such as \"5s\""))?;
+        let span = humantime::parse_duration(&text).map_err(|error| {
             D::Error::custom(format!(
                 "{text:?} is no duration like \"1m 30s\" or \"250ms\": {error}"
             ))
-        })
+        })?;
+        if span > LONGEST {
+            let longest = limits::told(LONGEST);
+            let problem = format!("{text:?} is too long: at most {longest} are possible");
+            return Err(D::Error::custom(problem));
+        }
+        Ok(Self(span))
     }
 }
 
@@ -98,13 +120,20 @@ impl FromStr for SeedRange {
         let (from, to) = text.split_once("..").unwrap_or((text, text));
         let to = to.strip_prefix('=').unwrap_or(to);
         let (from, to) = (from.parse().map_err(|_| wrong())?, to.parse().map_err(|_| wrong())?);
-        if from > to { Err(wrong()) } else { Ok(Self(from..=to)) }
+        if from > to {
+            return Err(wrong());
+        }
+        if to - from >= MAX_SEEDS {
+            return Err(format!("{text:?} are more than {MAX_SEEDS} seeds: take fewer"));
+        }
+        Ok(Self(from..=to))
     }
 }
 
 impl<'de> Deserialize<'de> for SeedRange {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        let wanted = Text("a range as a string, such as \"1..50\"");
+        deserializer.deserialize_str(wanted)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -208,7 +237,7 @@ pub(super) struct BurstTable {
 #[derive(Deserialize)]
 #[serde(
     untagged,
-    expecting = "a duration, or one of { min, max }, { least, mean }, { usual, rare, percent }"
+    expecting = "a duration of at most 30 days such as \"1ms\", or one of { min, max }, { least, mean }, { usual, rare, percent }"
 )]
 pub(super) enum LatencyTable {
     Constant(Span),

@@ -1,0 +1,175 @@
+//! What a scenario may ask for: the largest numbers.
+//!
+//! It is asked at each point of a grid, where the number of nodes is known.
+
+use std::time::Duration;
+
+use chisme_proto::Config;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::model::{Expect, Fault, Nodes, TimedFault, Tuning};
+use crate::host::Setup;
+
+/// No duration of a scenario is longer, and no fault ends later: 30 days of virtual time.
+pub(super) const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The most seeds of a file.
+pub(super) const MAX_SEEDS: u64 = 1_000_000;
+
+/// The most points of a grid.
+pub(super) const MAX_POINTS: usize = 10_000;
+
+/// The most datagrams a second that an attacker sends to one node.
+pub(super) const MAX_RATE: u32 = 10_000;
+
+/// The most seconds by which a wall clock jumps: 50 years, since it must not come before 1970.
+pub(super) const MAX_STEP: i64 = 50 * 365 * 24 * 60 * 60;
+
+/// The least and the most drift that a clock can have, in parts per million.
+pub(super) const DRIFT: std::ops::RangeInclusive<i64> = -500_000..=1_000_000;
+
+/// Keys of a scenario that do nothing in its grid.
+const NOT_IN_GRID: [&str; 2] = ["seeds", "grid"];
+
+/// A key and what is wrong with its value.
+pub(super) type Wrong = (String, String);
+
+/// Whether a grid has points, and not too many.
+pub(super) fn grid<'a>(
+    grid: impl Iterator<Item = (&'a String, &'a Vec<toml::Value>)>,
+) -> Result<(), Wrong> {
+    let mut points = 1_usize;
+    for (key, values) in grid {
+        let wrong = |problem: &str| Err((format!("grid.{key}"), problem.to_owned()));
+        if values.is_empty() {
+            return wrong(
+                "is an empty list, so that nothing would run: give it values or take it out",
+            );
+        }
+        if NOT_IN_GRID.contains(&key.split('.').next().unwrap_or_default()) {
+            return wrong("does nothing in a grid: seeds are chosen with --seeds or `seeds`");
+        }
+        points = points.saturating_mul(values.len());
+    }
+    if points > MAX_POINTS {
+        let problem =
+            format!("has {points} points; at most {MAX_POINTS} are possible: shorten a list");
+        return Err(("grid".to_owned(), problem));
+    }
+    Ok(())
+}
+
+/// Whether numbers that are expected can be compared with anything.
+pub(super) fn expect(place: &str, expect: &Expect) -> Result<(), Wrong> {
+    let rates = [
+        ("datagrams_per_second", expect.datagrams_per_second),
+        ("bytes_per_second", expect.bytes_per_second),
+        ("datagrams_in_faults", expect.datagrams_in_faults),
+        ("datagrams_at_rest", expect.datagrams_at_rest),
+        ("bytes_at_rest", expect.bytes_at_rest),
+    ];
+    for (key, rate) in rates {
+        if let Some(rate) = rate
+            && !(rate.is_finite() && rate >= 0.0)
+        {
+            let problem = format!("is {rate}; it must be a finite number that is not negative");
+            return Err((format!("{place}.{key}"), problem));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a node of production takes these settings.
+pub(super) fn config(tuning: &Tuning) -> Result<(), Wrong> {
+    let mut setup = Setup::new("n0", ([10, 0, 0, 1], 1).into());
+    tuning.apply(&mut setup);
+    let mut config = Config::new(setup.cluster_name.clone(), setup.keys());
+    config.detector = setup.detector;
+    config.seeds = setup.cadence;
+    config.validate().map_err(|error| ("config".to_owned(), error.to_string()))
+}
+
+/// Whether the end of a fault comes. `happens`: whether it must do something.
+pub(super) fn fault(timed: &TimedFault, nodes: &Nodes, happens: bool) -> Result<(), String> {
+    let named = timed.fault.nodes().map_or(0, |group| members(group, nodes).len());
+    if let Fault::Clock { drift_ppm: 0, step_seconds: 0, .. } = timed.fault
+        && happens
+    {
+        return Err("changes nothing: give it a drift_ppm or step_seconds other than 0".to_owned());
+    }
+    let named = u32::try_from(named).unwrap_or(u32::MAX);
+    let turns = match timed.fault {
+        Fault::Leave { every, .. } | Fault::RollingRestart { every, .. } => every * named,
+        Fault::Swizzle { step, .. } => step * 2 * named,
+        _ => Duration::ZERO,
+    };
+    let end = timed.at + turns.max(timed.lasts.unwrap_or_default());
+    if end > LONGEST {
+        let (end, longest) = (told(end), told(LONGEST));
+        return Err(format!("ends after {end}; the faults of a scenario end within {longest}"));
+    }
+    Ok(())
+}
+
+/// Whoever is in a group.
+fn members(group: &super::Group, nodes: &Nodes) -> Vec<usize> {
+    group.resolve(nodes.count, &nodes.zones, &[], &mut ChaCha8Rng::seed_from_u64(0))
+}
+
+/// Whether somebody is left to be right after all faults.
+pub(super) fn survivors(faults: &[TimedFault], nodes: &Nodes) -> Result<(), String> {
+    let starts = |timed: &TimedFault| {
+        matches!(
+            timed.fault,
+            Fault::Restart { .. } | Fault::RollingRestart { .. } | Fault::ReuseAddress { .. }
+        ) || matches!(timed.fault, Fault::Crash { .. }) && timed.lasts.is_some()
+    };
+    if faults.iter().any(starts) {
+        return Ok(());
+    }
+    for timed in faults {
+        if let Fault::Crash { nodes: group } = &timed.fault
+            && members(group, nodes).len() == nodes.count
+        {
+            return Err(format!("\"{group}\" crash for ever and nobody is left: give it a `for`"));
+        }
+    }
+    Ok(())
+}
+
+/// A duration as a file says it.
+pub(super) fn told(span: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(span.as_secs()))
+}
+
+/// The line of a key of a file, or of what is nearest around it.
+pub(super) fn line(text: &str, path: &str) -> Option<usize> {
+    let file = DeTable::parse(text).ok()?;
+    let at = span_in(file.get_ref(), path)?;
+    Some(text.get(..at)?.matches('\n').count() + 1)
+}
+
+fn span_in(table: &DeTable<'_>, path: &str) -> Option<usize> {
+    let (step, rest) = path.split_once('.').unwrap_or((path, ""));
+    let find = |name: &str| table.iter().find(|(key, _)| key.get_ref().as_ref() == name);
+    if let Some((key, _)) = find(path) {
+        return Some(key.span().start);
+    }
+    let (key, value) = find(step)?;
+    Some(span_of(value, rest).unwrap_or_else(|| key.span().start))
+}
+
+fn span_of(value: &Spanned<DeValue<'_>>, path: &str) -> Option<usize> {
+    match value.get_ref() {
+        DeValue::Table(table) => span_in(table, path),
+        DeValue::Array(list) => {
+            let (step, rest) = path.split_once('.').unwrap_or((path, ""));
+            let inner = list.get(step.parse::<usize>().ok()?)?;
+            Some(span_of(inner, rest).unwrap_or_else(|| inner.span().start))
+        }
+        _ => None,
+    }
+}
