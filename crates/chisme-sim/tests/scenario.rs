@@ -98,10 +98,23 @@ fn a_grid_has_points_that_do_something() {
 }
 
 #[test]
-fn somebody_is_left() {
+fn groups_are_of_nodes_that_there_are() {
+    for (fault, names) in [
+        ("freeze = 'node[1]+node[77]'", ["line 12, fault.0.freeze", "node 77"]),
+        ("freeze = 'node[1]+zone:nope'", ["line 12, fault.0.freeze", "\"nope\""]),
+        ("crash = 'random(10)'", ["line 12, fault.0.crash", "10 of 8"]),
+        ("cut = { from = 'all', to = 'rest' }", ["line 12, fault.0.cut", "\"rest\" is nobody"]),
+        ("stall = 'node[3..3]'", ["line 12, fault.0.stall", "not included"]),
+    ] {
+        refused(&SPLIT.replace("cut = { off = \"half\" }", fault), names);
+    }
     let all = SPLIT.replace("cut = { off = \"half\" }", "crash = 'all'");
     assert!(Scenario::parse("test", &all).is_ok(), "they start again");
     refused(&all.replace("for = \"20s\"", ""), ["fault: ", "nobody is left"]);
+    let grid = format!("{}\n[grid]\n'nodes.count' = [12, 8]", SPLIT.replace("half", "node[9]"));
+    refused(&grid, ["fault.0.cut", "nodes 0 to 7"]);
+    let grid = grid.replace("[12, 8]", "[12, 10]");
+    assert!(Scenario::parse("test", &grid).is_ok(), "it is possible wherever it runs");
 }
 
 #[test]

@@ -265,6 +265,10 @@ impl File {
         limits::grid(self.grid.iter()).map_err(wrong)?;
         // What there is at each point of a grid need not be possible without it.
         let is_point = self.grid.is_empty();
+        if is_point {
+            let seeds = nodes.seeds.check(nodes.count, &nodes.zones);
+            seeds.map_err(|problem| meaning("nodes.seeds", problem))?;
+        }
         let faults = timed(self.fault, &nodes, is_point, self.all_faults_happen)?;
         let span = |span: Option<Span>| span.map(|span| span.0);
         let config = self.config;

@@ -115,6 +115,35 @@ impl Group {
         self.parts == [Part::Rest]
     }
 
+    /// Whether every part of it names nodes that there are.
+    pub(super) fn check(&self, count: usize, zones: &[String]) -> Result<(), String> {
+        for part in &self.parts {
+            let wrong = |problem: String| Err(format!("\"{self}\" {problem}"));
+            match part {
+                Part::First(n) | Part::Random(n) if !(1..=count).contains(n) => {
+                    return wrong(format!(
+                        "asks for {n} of {count} nodes; from 1 to {count} are possible"
+                    ));
+                }
+                Part::Range(from, to) if from >= to => {
+                    return wrong(format!(
+                        "has nobody from {from} up to {to}: the second number is not included"
+                    ));
+                }
+                Part::Range(_, to) if *to > count => {
+                    let last = count.saturating_sub(1);
+                    return wrong(format!("names node {}; there are nodes 0 to {last}", to - 1));
+                }
+                Part::Zone(zone) if !zones.iter().take(count).any(|known| known == zone) => {
+                    let known = if zones.is_empty() { "none".to_owned() } else { zones.join(", ") };
+                    return wrong(format!("names zone {zone:?}; nodes.zones has {known}"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The numbers of the nodes that are meant, sorted, each once. Node `i` of `count` is in zone
     /// `zones[i % zones.len()]`; `rest` is whoever is not in `others`; chance picks `random(N)`.
     pub fn resolve(

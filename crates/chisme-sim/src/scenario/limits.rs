@@ -1,4 +1,4 @@
-//! What a scenario may ask for: the largest numbers.
+//! What a scenario may ask for: the largest numbers, and groups in which there is somebody.
 //!
 //! It is asked at each point of a grid, where the number of nodes is known.
 
@@ -10,7 +10,7 @@ use rand::rngs::ChaCha8Rng;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::model::{Expect, Fault, Nodes, TimedFault, Tuning};
+use super::model::{Cut, Expect, Fault, Nodes, TimedFault, Tuning};
 use crate::host::Setup;
 
 /// No duration of a scenario is longer, and no fault ends later: 30 days of virtual time.
@@ -92,9 +92,24 @@ pub(super) fn config(tuning: &Tuning) -> Result<(), Wrong> {
     config.validate().map_err(|error| ("config".to_owned(), error.to_string()))
 }
 
-/// Whether the end of a fault comes. `happens`: whether it must do something.
+/// Whether a fault is about somebody, and its end comes. `happens`: whether it must do something.
 pub(super) fn fault(timed: &TimedFault, nodes: &Nodes, happens: bool) -> Result<(), String> {
-    let named = timed.fault.nodes().map_or(0, |group| members(group, nodes).len());
+    let named = match &timed.fault {
+        Fault::Cut(Cut::Islands(groups)) => {
+            groups.iter().try_for_each(|group| group.check(nodes.count, &nodes.zones))?;
+            0
+        }
+        Fault::Link { from, to, .. } | Fault::Cut(Cut::OneWay { from, to }) => {
+            let (one, other) = if from.is_rest() { (to, from) } else { (from, to) };
+            let of = members(one, nodes, &[])?;
+            members(other, nodes, &of)?;
+            0
+        }
+        fault => match fault.nodes() {
+            Some(group) => members(group, nodes, &[])?.len(),
+            None => 0,
+        },
+    };
     if let Fault::Clock { drift_ppm: 0, step_seconds: 0, .. } = timed.fault
         && happens
     {
@@ -114,9 +129,15 @@ pub(super) fn fault(timed: &TimedFault, nodes: &Nodes, happens: bool) -> Result<
     Ok(())
 }
 
-/// Whoever is in a group.
-fn members(group: &super::Group, nodes: &Nodes) -> Vec<usize> {
-    group.resolve(nodes.count, &nodes.zones, &[], &mut ChaCha8Rng::seed_from_u64(0))
+/// Whoever is in a group; there must be somebody.
+fn members(group: &super::Group, nodes: &Nodes, others: &[usize]) -> Result<Vec<usize>, String> {
+    group.check(nodes.count, &nodes.zones)?;
+    let members =
+        group.resolve(nodes.count, &nodes.zones, others, &mut ChaCha8Rng::seed_from_u64(0));
+    if members.is_empty() {
+        return Err(format!("\"{group}\" is nobody among {} nodes", nodes.count));
+    }
+    Ok(members)
 }
 
 /// Whether somebody is left to be right after all faults.
@@ -132,7 +153,7 @@ pub(super) fn survivors(faults: &[TimedFault], nodes: &Nodes) -> Result<(), Stri
     }
     for timed in faults {
         if let Fault::Crash { nodes: group } = &timed.fault
-            && members(group, nodes).len() == nodes.count
+            && members(group, nodes, &[])?.len() == nodes.count
         {
             return Err(format!("\"{group}\" crash for ever and nobody is left: give it a `for`"));
         }
