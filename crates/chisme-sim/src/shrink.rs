@@ -386,7 +386,7 @@ converged_within = "39s"
         let shrunk = shrunk.expect("it fails");
         let [timed] = &shrunk.scenario.faults[..] else { panic!("{}", shrunk.toml) };
         assert!(matches!(timed.fault, Fault::Crash { .. }) && timed.at < Duration::from_secs(1));
-        assert_eq!(shrunk.scenario.nodes.count, 2);
+        assert_eq!(shrunk.scenario.nodes.count, 3);
         assert!(shrunk.toml.contains("# A node panics.\n# With seed 1: n2 is gone\n"));
     }
 
