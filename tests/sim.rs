@@ -59,8 +59,9 @@ fn a_list_names_what_there_is() {
     assert!(list.contains("split") && list.contains("A cut heals.\n"), "{list}");
     let json: Value =
         serde_json::from_str(&place.sim(&["list", "--json"]).expect_success()).expect("it is JSON");
-    assert_eq!(json[0]["name"], "split");
-    assert_eq!(json[0]["seeds"], serde_json::json!([1, 3]));
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["scenarios"][0]["name"], "split");
+    assert_eq!(json["scenarios"][0]["seeds"], serde_json::json!([1, 3]));
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn the_scenarios_that_are_shipped_can_be_read() {
     let mut command = Command::new(CHISME);
     let list = Run::of(clean(&mut command).args(["sim", "list", "--dir", shipped, "--json"]));
     let json: Value = serde_json::from_str(&list.expect_success()).expect("it is JSON");
-    assert!(json.as_array().is_some_and(|all| all.len() >= 32), "{json}");
+    assert!(json["scenarios"].as_array().is_some_and(|all| all.len() >= 32), "{json}");
 }
 
 #[test]
@@ -201,8 +202,200 @@ fn reports_traces_and_captures_are_written_where_they_are_asked_for() {
         }
     }
     let nowhere = place.file("no/such/folder.html");
-    let run = place.sim(&["run", "split", "--report", nowhere.to_str().expect("text")]);
-    assert!(run.status == Some(1) && run.stderr.contains("folder.html"), "{run}");
+    for what in [&["run", "split"][..], &["replay", "split", "--seed", "2"]] {
+        for file in ["--report", "--trace", "--pcap"] {
+            let run = place.sim(&[what, &[file, nowhere.to_str().expect("text")]].concat());
+            run.expect_refused(&["folder.html"]);
+        }
+    }
+    let old = place.file("old.html");
+    std::fs::write(&old, "before").expect("written");
+    let paths =
+        ["--report", old.to_str().expect("text"), "--trace", nowhere.to_str().expect("text")];
+    place.sim(&[&["run", "split"][..], &paths].concat()).expect_refused(&["folder.html"]);
+    assert_eq!(std::fs::read_to_string(&old).expect("still there"), "before");
+}
+
+/// Expects what does not come.
+const MISSED: &str = "\n[expect]\nconverged_within = \"1ms\"\n";
+
+/// A range that fails whatever is drawn: nothing converges in no time.
+const FAILING_SWARM: &str = "why = 'a'\nexpected = 'b'\nsource = 'c'\nliveness = '10ms'\n\
+    [swarm]\nnodes = '4..6'\nfaults = '1..2'\nbegin_within = '5s'\nlast_at_most = '5s'\n";
+
+/// Runs the first command that a text says after `again:` as a shell does.
+#[track_caller]
+fn again(text: &str) -> Run {
+    let command = text.lines().find_map(|line| line.trim().strip_prefix("again: chisme "));
+    let command = command.unwrap_or_else(|| panic!("no command in {text}"));
+    let mut shell = Command::new("sh");
+    Run::within(clean(&mut shell).args(["-c", &format!("'{CHISME}' {command}")]), secs(60))
+}
+
+#[test]
+fn the_command_that_is_told_fails_as_the_run_did() {
+    let place = Place::with(SPLIT);
+    let odd = place.file("an odd' file.toml");
+    std::fs::write(&odd, SPLIT).expect("written");
+    let odd = odd.to_str().expect("text");
+    let changes =
+        ["--seeds", "3", "--set", "expect.converged_within=1ms", "--set", "nodes.count=6"];
+    for word in ["split", odd] {
+        let run = place.sim(&[&["run", word][..], &changes].concat());
+        assert_eq!(run.status, Some(1), "{run}");
+        let repeated = again(&run.stderr);
+        assert_eq!(repeated.status, Some(1), "{repeated}");
+        assert!(repeated.stdout.contains("seed 3: missed: converged"), "{repeated}");
+        assert_eq!(again(&repeated.stdout).status, Some(1), "a replay says it too");
+    }
+    let page = place.file("r.html");
+    let report = ["--report", page.to_str().expect("text")];
+    place.sim(&[&["run", "split"][..], &changes, &report].concat());
+    let page = std::fs::read_to_string(&page).expect("a page");
+    assert!(page.contains("--set expect.converged_within=1ms --set nodes.count=6"));
+    assert!(page.contains(&format!("--dir {}", place.0.path().display())));
+    // The grid has the last word on what it varies.
+    let grid = Place::with(&format!("{SPLIT}{MISSED}\n[grid]\n'nodes.count' = [4]\n"));
+    let run = grid.sim(&["run", "split", "--seeds", "1"]);
+    assert_eq!((run.status, again(&run.stderr).status), (Some(1), Some(1)), "{run}");
+}
+
+#[test]
+fn a_reader_that_has_gone_changes_neither_the_status_nor_the_files() {
+    let place = Place::with(&format!("{SPLIT}{MISSED}"));
+    let page = place.file("r.html");
+    let mut command = place.command(&["run", "split", "--report", page.to_str().expect("text")]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+    drop(child.stdout.take());
+    let status = until_some("it has ended", secs(60), || child.try_wait().expect("our child"));
+    assert_eq!(status.code(), Some(1));
+    assert!(page.is_file(), "the report is written");
+}
+
+#[test]
+fn a_failure_of_a_swarm_is_told_even_if_it_cannot_be_written() {
+    let place = Place::with(FAILING_SWARM);
+    let folder = place.file("f f");
+    let swarm = ["swarm", "split", "--jobs", "1", "--failures"];
+    let here = |folder: &std::path::Path| {
+        place.sim(&[&swarm[..], &[folder.to_str().expect("text")]].concat())
+    };
+    let run = here(&folder);
+    assert_eq!((run.status, again(&run.stderr).status), (Some(3), Some(3)), "{run}");
+    let mut files = std::fs::read_dir(&folder).expect("it was made");
+    let file = files.next().expect("a file").expect("read").path();
+    assert!(files.next().is_none(), "only the failure");
+    std::fs::remove_file(&file).expect("it is there");
+    std::fs::create_dir(&file).expect("a folder in its place");
+    let run = here(&folder);
+    assert!(run.status == Some(3) && run.stderr.contains(": not live: "), "{run}");
+    assert!(run.stderr.contains("cannot write") && run.stderr.contains("--from-seed "), "{run}");
+    here(&place.file("split.toml/x")).expect_refused(&["split.toml/x"]);
+}
+
+#[test]
+fn what_is_written_in_vain_at_last_is_an_error_of_the_harness() {
+    let place = Place::with(SPLIT);
+    let full = place.sim(&["run", "split", "--seeds", "1", "--trace", "/dev/full"]);
+    assert!(full.status == Some(6) && full.stderr.contains("/dev/full"), "{full}");
+}
+
+/// Starts a command, lets it work, and presses Ctrl-C.
+fn interrupted(mut command: Command) -> (Option<i32>, String, String) {
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let pid = Pid::from_raw(child.id().cast_signed()).expect("a process");
+    let caught = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim();
+        let mask = u64::from_str_radix(mask, 16).ok()?;
+        (mask & (1 << (Signal::INT.as_raw() - 1)) != 0).then_some(())
+    };
+    until_some("it heeds Ctrl-C", secs(20), caught);
+    kill_process(pid, Signal::INT).expect("it runs");
+    let status = until_some("it has ended", secs(20), || child.try_wait().expect("our child"));
+    let read = |text: Option<&mut dyn std::io::Read>| {
+        text.map(|text| std::io::read_to_string(text).expect("text")).unwrap_or_default()
+    };
+    let out = read(child.stdout.as_mut().map(|out| out as &mut dyn std::io::Read));
+    let err = read(child.stderr.as_mut().map(|err| err as &mut dyn std::io::Read));
+    (status.code(), out, err)
+}
+
+#[test]
+fn ctrl_c_is_heeded_by_all_that_runs() {
+    let long = SPLIT.replace("for = \"20s\"", "for = \"1000h\"");
+    let place = Place::with(&long);
+    let page = place.file("r.html");
+    let page = page.to_str().expect("text");
+    let (status, _, err) = interrupted(place.command(&["replay", "split", "--seed", "1"]));
+    assert!(status == Some(130) && err.contains("interrupted"), "{status:?} {err}");
+    let (status, _, err) = interrupted(place.command(&["run", "split", "--report", page]));
+    assert!(status == Some(130) && err.contains("no run had ended"), "{status:?} {err}");
+    let short = Place::with(SPLIT);
+    let twice = ["run", "split", "--seeds", "1..100000", "--check-determinism"];
+    let (status, out, err) = interrupted(short.command(&twice));
+    assert!(status == Some(130) && err.contains("interrupted"), "{status:?} {err}");
+    assert!(out.contains(" of 100000 runs"), "{out}");
+    let (status, _, err) = interrupted(short.command(&["swarm"]));
+    assert!(status == Some(130) && err.contains("interrupted"), "{status:?} {err}");
+}
+
+#[test]
+fn what_is_shrunk_is_a_field_of_the_json_and_says_how_it_is_replayed() {
+    let place = Place::with(&format!("{SPLIT}{MISSED}"));
+    let run = place.sim(&["run", "split", "--seeds", "1", "--shrink", "--json"]);
+    let json: Value = serde_json::from_str(&run.stdout).expect("one document");
+    assert_eq!((run.status, &json["shrunk"]["seed"]), (Some(1), &1.into()), "{run}");
+    let smaller = place.file("smaller.toml");
+    std::fs::write(&smaller, json["shrunk"]["toml"].as_str().expect("text")).expect("written");
+    let replay = place.sim(&["replay", smaller.to_str().expect("text"), "--seed", "1"]);
+    assert_eq!(replay.status, Some(1), "{replay}");
+    let command = "chisme sim replay split-shrunk.toml --seed 1";
+    assert!(run.stderr.contains(command), "{run}");
+    let none = Place::with(SPLIT).sim(&["run", "split", "--seeds", "1", "--shrink"]);
+    assert!(none.status == Some(0) && none.stderr.contains("nothing to shrink"), "{none}");
+}
+
+#[test]
+fn what_does_not_go_together_or_is_too_much_is_refused() {
+    let place = Place::with(SPLIT);
+    for flag in ["--json", "--shrink", "-v"] {
+        let run = place.sim(&["run", "split", "--check-determinism", flag]);
+        run.expect_refused(&["--check-determinism"]);
+    }
+    place.sim(&["run", "split", "--window", "1..2"]).expect_refused(&["--report"]);
+    let files = ["--report", "/dev/null", "--pcap", "/dev/null", "--window", "1..2"];
+    place.sim(&[&["run", "split", "--seeds", "1"][..], &files].concat()).expect_success();
+    let refused = |args: &[&str], quote: &str| {
+        place.sim(&[&["run", "split"][..], args].concat()).expect_refused(&[quote]);
+    };
+    refused(&["--seeds", "1..18446744073709551615"], "1000000");
+    refused(&["--jobs", "100000"], "at most 256");
+    refused(&["--jobs", "0"], "jobs: at least 1");
+    let endless = Place::with(&SPLIT.replace("1..3", "1..9223372036854775807"));
+    endless.sim(&["run", "split"]).expect_refused(&["split", "1000000", "--seeds"]);
+}
+
+#[test]
+fn a_list_says_where_it_looks_and_one_bad_file_does_not_break_it() {
+    let place = Place::with(SPLIT);
+    let nowhere = |args: &[&str]| {
+        let mut command = Command::new(CHISME);
+        clean(&mut command).arg("sim").args(args).current_dir(place.0.path());
+        Run::of(&mut command)
+    };
+    nowhere(&["list"]).expect_refused(&["simulations", "--dir"]);
+    nowhere(&["run", "crash-one"]).expect_refused(&["crash-one", "simulations", "--dir"]);
+    std::fs::write(place.file("bad.toml"), "nonsense = 1").expect("written");
+    let run = place.sim(&["list"]);
+    assert!(run.status == Some(2) && run.stderr.contains("bad.toml"), "{run}");
+    assert!(run.stdout.contains("split"), "{run}");
+    for file in ["bad.toml", "split.toml"] {
+        std::fs::remove_file(place.file(file)).expect("it is there");
+    }
+    let run = place.sim(&["list"]);
+    assert!(run.status == Some(0) && run.stderr.contains("no scenario in"), "{run}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What a command writes to stdout and stderr. A reader that has gone ends the command, quietly; an
-//! error that nobody can be told of changes no exit status.
+//! What a command writes to stdout and stderr. A reader that has gone ends the command, quietly,
+//! unless it has more to do; an error that nobody can be told of changes no exit status.
 
 use std::io::{self, Write};
 
@@ -13,6 +13,16 @@ pub(crate) fn out(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        other => other.context("cannot write to stdout"),
+    }
+}
+
+/// Writes to stdout, for a command whose work goes on: a reader that has gone misses what is told, and
+/// nothing else changes.
+pub(crate) fn out_if_read(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("cannot write to stdout"),
     }
 }

@@ -148,9 +148,8 @@ impl Sweep {
                 }
                 let point = &points[number / self.seeds.len()];
                 let seed = self.seeds[number % self.seeds.len()];
-                let company = Company { stop: Some(self.stop.clone()), ..Company::default() };
                 let keep = keep(point, seed);
-                let Some(outcome) = run_with(scenario, point, seed, &keep, company) else { break };
+                let Some(outcome) = self.run_one(scenario, point, seed, &keep) else { break };
                 // A progress bar that panics takes nothing from the results.
                 let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
                 desk.take(number, outcome, total);
@@ -168,6 +167,18 @@ impl Sweep {
             results[number / self.seeds.len()].runs.push(outcome);
         }
         results
+    }
+
+    /// Runs the scenario at one point with one seed, whichever the sweep has; none if it was stopped.
+    pub fn run_one(
+        &self,
+        scenario: &Scenario,
+        point: &Point,
+        seed: u64,
+        keep: &Keep,
+    ) -> Option<Outcome> {
+        let company = Company { stop: Some(self.stop.clone()), ..Company::default() };
+        run_with(scenario, point, seed, keep, company)
     }
 }
 

@@ -4,7 +4,16 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
+
+/// Where scenarios are looked up by name, if nothing else is said.
+pub(super) const DEFAULT_DIR: &str = "simulations";
+
+/// Seeds at most: each one is a run.
+pub(super) const MAX_SEEDS: u64 = 1_000_000;
+
+/// Runs at once at most: each one is a thread.
+const MAX_JOBS: usize = 256;
 
 /// What is asked of the simulator.
 #[derive(Debug, Subcommand)]
@@ -14,8 +23,8 @@ pub(crate) enum SimCommand {
         chisme sim run simulations/*.toml --seeds 1..50 --report all.html\n  \
         chisme sim run steady-loss --set network.loss=0.15 --baseline\n\n\
         Exit status: 0 all passed, 1 an expectation was missed, 3 views did not become right, 4 a rule\n\
-        was broken, 5 a node panicked, 6 the scenario or the simulator is wrong; the worst one counts.\n\
-        2 if the question was wrong.")]
+        was broken, 5 a node panicked, 6 the scenario or the simulator is wrong, a run does not repeat or\n\
+        something cannot be written; the worst one counts. 2 if the question was wrong, 130 after Ctrl-C.")]
     Run(Box<RunArgs>),
     /// The scenarios that there are, and what each one is for.
     #[command(after_help = "Example:\n  chisme sim list")]
@@ -32,7 +41,9 @@ pub(crate) enum SimCommand {
     Replay(Box<ReplayArgs>),
     /// Draw scenarios at random within what a correct product must stand, until one fails.
     #[command(after_help = "Examples:\n  chisme sim swarm --for 10m\n  \
-        chisme sim swarm --from-seed 1000 --shrink")]
+        chisme sim swarm --from-seed 1000 --shrink\n\n\
+        Exit status: that of the failure, as for `chisme sim run`, also after Ctrl-C; 0 when its time is up and\n\
+        nothing has failed, 130 if Ctrl-C ends it before.")]
     Swarm(SwarmArgs),
 }
 
@@ -40,7 +51,7 @@ pub(crate) enum SimCommand {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Place {
     /// The folder in which names are looked up.
-    #[arg(long, value_name = "DIR", default_value = "simulations", env = "CHISME_SIM_DIR")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR, env = "CHISME_SIM_DIR")]
     pub(crate) dir: PathBuf,
 }
 
@@ -61,12 +72,13 @@ impl Changes {
 
 /// What is written besides the table.
 #[derive(Args, Clone, Debug)]
+#[command(group = ArgGroup::new("datagrams").args(["report", "pcap"]).multiple(true))]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Outputs {
     /// Print a line for each change of a view.
     #[arg(long, short)]
     pub(crate) verbose: bool,
-    /// Print a JSON summary on stdout instead of tables.
+    /// Print a JSON summary on stdout instead of tables; what --shrink finds is its field `shrunk`.
     #[arg(long)]
     pub(crate) json: bool,
     /// Write a report: one HTML file that needs nothing else.
@@ -79,7 +91,7 @@ pub(crate) struct Outputs {
     #[arg(long, value_name = "FILE")]
     pub(crate) pcap: Option<PathBuf>,
     /// The seconds of the run whose datagrams are kept for the report and the capture, as 5..20.
-    #[arg(long, value_name = "FROM..TO", value_parser = window)]
+    #[arg(long, value_name = "FROM..TO", value_parser = window, requires = "datagrams")]
     pub(crate) window: Option<(f64, f64)>,
 }
 
@@ -95,7 +107,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FROM..TO", value_parser = seeds)]
     pub(crate) seeds: Option<(u64, u64)>,
     /// How many runs at once. [default: one for each processor]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = jobs)]
     pub(crate) jobs: Option<NonZero<usize>>,
     #[command(flatten)]
     pub(crate) changes: Changes,
@@ -106,7 +118,9 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with_all = ["json", "check_determinism"])]
     pub(crate) markdown: bool,
     /// Run each seed twice, and name the first event that differs.
-    #[arg(long, conflicts_with_all = ["baseline", "report", "trace", "pcap"])]
+    #[arg(long, conflicts_with_all = [
+        "baseline", "json", "pcap", "report", "shrink", "trace", "verbose", "window",
+    ])]
     pub(crate) check_determinism: bool,
     /// Make the first failure smaller: fewer faults, fewer nodes, shorter.
     #[arg(long)]
@@ -148,12 +162,12 @@ pub(crate) struct SwarmArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) from_seed: u64,
     /// How many runs at once. [default: one for each processor]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = jobs)]
     pub(crate) jobs: Option<NonZero<usize>>,
     /// Make a failure smaller before it is written down.
     #[arg(long)]
     pub(crate) shrink: bool,
-    /// Where the scenario of a failure is written.
+    /// Where the scenario of a failure is written; it is made if there is no such folder.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) failures: PathBuf,
 }
@@ -166,8 +180,20 @@ fn time(text: &str) -> Result<Duration, String> {
 fn seeds(text: &str) -> Result<(u64, u64), String> {
     let (from, to) = text.split_once("..").unwrap_or((text, text));
     match (from.parse(), to.trim_start_matches('=').parse()) {
-        (Ok(from), Ok(to)) if from <= to => Ok((from, to)),
+        (Ok(from), Ok(to)) if from <= to && to - from < MAX_SEEDS => Ok((from, to)),
+        (Ok(from), Ok(to)) if from <= to => {
+            Err(format!("more than {MAX_SEEDS} seeds; take them in parts"))
+        }
         _ => Err("seeds look like 1..1000, or 7".to_owned()),
+    }
+}
+
+fn jobs(text: &str) -> Result<NonZero<usize>, String> {
+    match text.parse::<usize>().map(NonZero::new) {
+        Ok(None) => Err("jobs: at least 1".to_owned()),
+        Ok(Some(jobs)) if jobs.get() <= MAX_JOBS => Ok(jobs),
+        Ok(Some(_)) => Err(format!("jobs: at most {MAX_JOBS}")),
+        Err(_) => Err(format!("jobs are a number from 1 to {MAX_JOBS}")),
     }
 }
 
@@ -188,6 +214,14 @@ mod tests {
         assert_eq!(seeds("1..50"), Ok((1, 50)));
         assert_eq!(seeds("7"), Ok((7, 7)));
         assert_eq!(window("5..20.5"), Ok((5.0, 20.5)));
+        assert_eq!(seeds("1..1000000"), Ok((1, 1_000_000)));
+        for many in ["0..1000000", "0..18446744073709551615"] {
+            assert!(seeds(many).is_err_and(|error| error.contains("1000000")), "{many}");
+        }
+        assert_eq!(jobs("256").map(NonZero::get), Ok(256));
+        for wrong in ["0", "257", "-1"] {
+            assert!(jobs(wrong).is_err(), "{wrong}");
+        }
         for wrong in ["", "a..b", "5..1", "-1..2"] {
             assert!(seeds(wrong).is_err() && window(wrong).is_err(), "{wrong}");
         }

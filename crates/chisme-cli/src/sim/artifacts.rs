@@ -1,22 +1,62 @@
 //! Files that runs leave behind: reports, traces, captures.
 
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::path::Path;
 
 use anyhow::Context;
 use chisme_sim::outcome::Outcome;
-use chisme_sim::{Judged, Keep, report};
+use chisme_sim::{Judged, Keep, Sweep, report};
 
+use super::again::Again;
 use super::args::Outputs;
-use super::print::{self, Batch};
+use super::print::Batch;
+use crate::output::complain;
+use crate::usage::{UsageError, system};
 
 /// What a run must keep for the files that are wanted.
 pub(super) fn keep(outputs: &Outputs) -> Keep {
     Keep { story: true, window: outputs.window, capture: outputs.pcap.is_some() }
 }
 
+/// Whether all files that are wanted can be written, before anything runs.
+pub(super) fn probe(outputs: &Outputs) -> Result<(), UsageError> {
+    let paths = [&outputs.report, &outputs.trace, &outputs.pcap];
+    paths.into_iter().flatten().try_for_each(|path| probe_file(path))
+}
+
+/// Leaves what is there as it is, and nothing where there was nothing.
+fn probe_file(path: &Path) -> Result<(), UsageError> {
+    let opened = match File::create_new(path) {
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => probe_existing(path),
+        Err(error) => Err(error),
+    };
+    opened.map_err(|error| cannot_write(path, &error))
+}
+
+/// A pipe or a terminal is not opened: its reader would take that for the end.
+fn probe_existing(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => Ok(()),
+        _ => OpenOptions::new().append(true).create(true).open(path).map(drop),
+    }
+}
+
+/// Makes a folder in which files will be written, if there is none.
+pub(super) fn probe_folder(path: &Path) -> Result<(), UsageError> {
+    fs::create_dir_all(path).map_err(|error| cannot_write(path, &error))?;
+    probe_file(&path.join(format!(".chisme-{}", std::process::id())))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> UsageError {
+    let (path, why) = (path.display(), system(error));
+    UsageError::new(format!("cannot write {path}: {why}; nothing was run"))
+}
+
 /// Writes what is wanted of one run.
-pub(super) fn of_run(outputs: &Outputs, word: &str, outcome: &Outcome) -> anyhow::Result<()> {
-    let again = print::replay(word, &outcome.point, outcome);
+pub(super) fn of_run(outputs: &Outputs, again: &Again, outcome: &Outcome) -> anyhow::Result<()> {
+    let again = again.command(&outcome.point, outcome);
     if let Some(path) = &outputs.report {
         let page = report::html(&outcome.scenario, &again, std::slice::from_ref(outcome), &[]);
         write(path, page.as_bytes())?;
@@ -25,11 +65,12 @@ pub(super) fn of_run(outputs: &Outputs, word: &str, outcome: &Outcome) -> anyhow
 }
 
 /// Writes what is wanted of a sweep. The first run that failed, or the first one, is run again: its
-/// story was not kept.
+/// story was not kept. After Ctrl-C it is not, and only a report is written, without a story.
 pub(super) fn of_sweep(
     outputs: &Outputs,
     batches: &[Batch],
     judged: &[Judged],
+    sweep: &Sweep,
 ) -> anyhow::Result<()> {
     if outputs.report.is_none() && outputs.trace.is_none() && outputs.pcap.is_none() {
         return Ok(());
@@ -42,10 +83,18 @@ pub(super) fn of_sweep(
         .map(|(batch, outcome)| (batch, outcome.clone()))
         .collect();
     let place = all.iter().position(|(_, outcome)| outcome.is_failure()).unwrap_or(0);
-    let Some((batch, told)) = all.get_mut(place) else { return Ok(()) };
-    *told = chisme_sim::run(&batch.scenario, &told.point, told.seed, &keep(outputs));
-    let again = print::replay(&batch.word, &told.point, told);
-    details(outputs, told)?;
+    let Some((batch, told)) = all.get_mut(place) else {
+        complain("no run had ended: there is nothing to write into files");
+        return Ok(());
+    };
+    match sweep.run_one(&batch.scenario, &told.point, told.seed, &keep(outputs)) {
+        Some(outcome) => {
+            *told = outcome;
+            details(outputs, told)?;
+        }
+        None => skipped(outputs),
+    }
+    let again = batch.again.command(&told.point, told);
     if let Some(path) = &outputs.report {
         let mut names: Vec<&str> = batches.iter().map(|b| b.scenario.name.as_str()).collect();
         names.dedup();
@@ -59,6 +108,13 @@ pub(super) fn of_sweep(
     Ok(())
 }
 
+/// Says which files an interruption leaves out.
+fn skipped(outputs: &Outputs) {
+    for path in [&outputs.trace, &outputs.pcap].into_iter().flatten() {
+        complain(&format!("interrupted: {} is not written", path.display()));
+    }
+}
+
 fn details(outputs: &Outputs, outcome: &Outcome) -> anyhow::Result<()> {
     if let Some(path) = &outputs.trace {
         write(path, report::trace_jsonl(outcome).as_bytes())?;
@@ -70,5 +126,5 @@ fn details(outputs: &Outputs, outcome: &Outcome) -> anyhow::Result<()> {
 }
 
 pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,8 +1,9 @@
 //! `chisme sim`: scenarios of whole clusters under virtual time.
 //!
-//! `args` is its command line, `files` finds scenarios, `progress` and `print` show, `artifacts`
-//! writes files; `swarm` makes scenarios up. What runs is `chisme-sim`; nothing here knows a rule of it.
+//! `args` is its command line, `files` finds scenarios, `progress` and `print` show, `again` says how a
+//! run is run again, `artifacts` writes files; `swarm` makes scenarios up. What runs is `chisme-sim`; nothing here knows a rule of it.
 
+mod again;
 mod args;
 mod artifacts;
 mod files;
@@ -17,18 +18,40 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use chisme_sim::outcome::Verdict;
-use chisme_sim::{Judged, Keep, Patience, Point, Sweep, check_determinism, report};
+use chisme_sim::scenario::Scenario;
+use chisme_sim::{Judged, Keep, Patience, Point, Shrunk, Sweep, check_determinism, report};
 
+use self::again::Again;
 pub(crate) use self::args::SimCommand;
-use self::args::{ReplayArgs, RunArgs};
+use self::args::{MAX_SEEDS, ReplayArgs, RunArgs};
 use self::files::Asked;
 use self::print::Batch;
 use self::progress::Bar;
-use crate::output::{complain, out};
+use crate::EXIT_USAGE;
+use crate::output::{complain, out_if_read};
 use crate::style;
+use crate::usage::{self, UsageError};
 
-/// Does what is asked of the simulator.
+/// The exit status of a command that Ctrl-C has ended.
+const EXIT_INTERRUPTED: u8 = 130;
+
+/// Of the JSON of a list. It grows when a field changes its meaning or goes away.
+const LIST_VERSION: u32 = 1;
+
+/// Does what is asked of the simulator. What goes wrong besides is no verdict about the product: it has the status of
+/// an error of the simulator.
 pub(crate) fn run(command: SimCommand) -> anyhow::Result<ExitCode> {
+    match obey(command) {
+        Err(error) if !error.chain().any(|cause| cause.is::<UsageError>()) => {
+            let text = usage::with_causes(error.as_ref());
+            complain(&format!("error: {text}"));
+            Ok(ExitCode::from(Verdict::Harness(text).exit_status()))
+        }
+        done => done,
+    }
+}
+
+fn obey(command: SimCommand) -> anyhow::Result<ExitCode> {
     match command {
         SimCommand::Run(args) => run_all(&args),
         SimCommand::Replay(args) => replay(&args),
@@ -38,7 +61,18 @@ pub(crate) fn run(command: SimCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn list(dir: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let scenarios = files::all(dir)?;
+    let (scenarios, wrong) = files::all(dir)?;
+    show_list(&scenarios, json)?;
+    for error in &wrong {
+        complain(&format!("error: {error}"));
+    }
+    if scenarios.is_empty() && wrong.is_empty() {
+        complain(&format!("no scenario in {}: it has no file *.toml", dir.display()));
+    }
+    Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) })
+}
+
+fn show_list(scenarios: &[Scenario], json: bool) -> anyhow::Result<()> {
     if json {
         let rows: Vec<_> = scenarios
             .iter()
@@ -52,14 +86,14 @@ fn list(dir: &Path, json: bool) -> anyhow::Result<ExitCode> {
                 })
             })
             .collect();
-        out(&(serde_json::to_string_pretty(&rows)? + "\n"))?;
-        return Ok(ExitCode::SUCCESS);
+        let document = serde_json::json!({ "version": LIST_VERSION, "scenarios": rows });
+        return out_if_read(&(serde_json::to_string_pretty(&document)? + "\n"));
     }
     let mut table = style::table(style::stdout_has_colours(), &["NAME", "NODES", "RUNS", "WHY"]);
-    for one in &scenarios {
+    for one in scenarios {
         let why = one.why.split_whitespace().collect::<Vec<_>>().join(" ");
         let first = why.split_inclusive(". ").next().unwrap_or(&why).trim().to_owned();
-        let runs = one.seeds.clone().count() * one.points().len();
+        let runs = one.seeds.clone().count().saturating_mul(one.points().len());
         let nodes = match &one.swarm {
             Some(ranges) => format!("{}-{}", ranges.nodes.start(), ranges.nodes.end()),
             None => one.nodes.count.to_string(),
@@ -67,8 +101,7 @@ fn list(dir: &Path, json: bool) -> anyhow::Result<ExitCode> {
         table.add_row(vec![one.name.clone(), nodes, runs.to_string(), first]);
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    out(&(lines.join("\n") + "\n"))?;
-    Ok(ExitCode::SUCCESS)
+    out_if_read(&(lines.join("\n") + "\n"))
 }
 
 fn run_all(args: &RunArgs) -> anyhow::Result<ExitCode> {
@@ -80,33 +113,28 @@ fn run_all(args: &RunArgs) -> anyhow::Result<ExitCode> {
     if args.baseline {
         asked = with_baseline(asked)?;
     }
+    asked.iter().try_for_each(|one| few_seeds(args, &one.scenario))?;
+    artifacts::probe(&args.outputs)?;
     let stop = stop_on_interrupt()?;
+    if args.check_determinism {
+        return repeat_all(args, &asked, &stop);
+    }
     let mut batches = Vec::new();
-    for Asked { word, scenario } in asked {
+    for Asked { again, scenario } in asked {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        if args.check_determinism {
-            repeat(args, &word, &scenario, &stop)?;
-        } else {
-            let results = sweep(args, &scenario, &stop);
-            batches.push(Batch { scenario, word, results });
-        }
-    }
-    if args.check_determinism {
-        return Ok(ExitCode::SUCCESS);
+        let results = sweep(args, &scenario, &stop);
+        batches.push(Batch { scenario, again, results });
     }
     let judged: Vec<Judged> = batches.iter().flat_map(Batch::judged).collect();
-    tell(args, &batches, &judged)?;
-    if args.shrink {
-        shrink_first(&batches, &stop)?;
-    }
+    tell(args, &batches, &judged, &stop)?;
     let runs = batches.iter().map(|batch| chisme_sim::worst(&batch.results));
     let worst = runs.chain(judged.iter().map(Judged::verdict));
     let worst = worst.fold(Verdict::Passed, Verdict::worse);
     if stop.load(Ordering::Relaxed) {
         complain("interrupted: what is told above is what was done by then");
-        return Ok(ExitCode::from(130));
+        return Ok(ExitCode::from(EXIT_INTERRUPTED));
     }
     Ok(ExitCode::from(worst.exit_status()))
 }
@@ -118,21 +146,29 @@ fn with_baseline(asked: Vec<Asked>) -> anyhow::Result<Vec<Asked>> {
     let mut both = Vec::new();
     for one in asked {
         let other = one.scenario.with(&baseline)?;
-        let word = one.word.clone();
-        both.extend([one, Asked { word, scenario: other }]);
+        let again = one.again.clone();
+        both.extend([one, Asked { again, scenario: other }]);
     }
     Ok(both)
 }
 
-fn seeds(args: &RunArgs, scenario: &chisme_sim::scenario::Scenario) -> Vec<u64> {
+/// A file may name more seeds than anybody can wait for.
+fn few_seeds(args: &RunArgs, scenario: &Scenario) -> Result<(), UsageError> {
+    let (from, to) = (*scenario.seeds.start(), *scenario.seeds.end());
+    if args.seeds.is_some() || to.saturating_sub(from) < MAX_SEEDS {
+        return Ok(());
+    }
+    Err(UsageError::new(format!(
+        "{}: seeds {from}..{to} are more than {MAX_SEEDS}; take them in parts with --seeds",
+        scenario.name
+    )))
+}
+
+fn seeds(args: &RunArgs, scenario: &Scenario) -> Vec<u64> {
     args.seeds.map_or_else(|| scenario.seeds.clone(), |(from, to)| from..=to).collect()
 }
 
-fn sweep(
-    args: &RunArgs,
-    scenario: &chisme_sim::scenario::Scenario,
-    stop: &Arc<AtomicBool>,
-) -> Vec<chisme_sim::Results> {
+fn sweep(args: &RunArgs, scenario: &Scenario, stop: &Arc<AtomicBool>) -> Vec<chisme_sim::Results> {
     let mut sweep = Sweep::new(seeds(args, scenario));
     sweep.stop = Arc::clone(stop);
     if let Some(jobs) = args.jobs {
@@ -152,13 +188,20 @@ fn sweep(
     results
 }
 
+/// Runs everything twice.
+fn repeat_all(args: &RunArgs, asked: &[Asked], stop: &AtomicBool) -> anyhow::Result<ExitCode> {
+    for one in asked {
+        repeat(args, &one.scenario, stop)?;
+        if stop.load(Ordering::Relaxed) {
+            complain("interrupted: what is told above is what was compared by then");
+            return Ok(ExitCode::from(EXIT_INTERRUPTED));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Runs every seed twice.
-fn repeat(
-    args: &RunArgs,
-    word: &str,
-    scenario: &chisme_sim::scenario::Scenario,
-    stop: &AtomicBool,
-) -> anyhow::Result<()> {
+fn repeat(args: &RunArgs, scenario: &Scenario, stop: &AtomicBool) -> anyhow::Result<()> {
     let seeds = seeds(args, scenario);
     let points = scenario.points();
     let bar = Bar::new(&scenario.name, seeds.len() * points.len(), args.outputs.json);
@@ -169,27 +212,33 @@ fn repeat(
                 break;
             }
             check_determinism(scenario, point, seed).map_err(|difference| {
-                anyhow::anyhow!("{word}, seed {seed}: not deterministic: {difference}")
+                anyhow::anyhow!("{}, seed {seed}: not deterministic: {difference}", scenario.name)
             })?;
             done += 1;
             bar.step(done, 0);
         }
     }
     bar.done();
-    out(&format!("{}: {done} runs, each twice, all alike\n", scenario.name))
+    let all = seeds.len().saturating_mul(points.len());
+    let of = if done < all { format!(" of {all}") } else { String::new() };
+    out_if_read(&format!("{}: {done}{of} runs, each twice, all alike\n", scenario.name))
 }
 
-fn tell(args: &RunArgs, batches: &[Batch], judged: &[Judged]) -> anyhow::Result<()> {
+fn tell(
+    args: &RunArgs,
+    batches: &[Batch],
+    judged: &[Judged],
+    stop: &Arc<AtomicBool>,
+) -> anyhow::Result<()> {
     let runs = batches.iter().flat_map(|batch| batch.results.iter().flat_map(|r| &r.runs));
     let outcomes: Vec<_> = runs.cloned().collect();
-    if args.outputs.json {
-        out(&report::json(&outcomes, judged))?;
-    } else if args.markdown {
-        out(&print::markdown(&outcomes))?;
-    } else {
-        out(&print::table(&outcomes, style::stdout_has_colours()))?;
-        out(&print::targets(judged))?;
-        out(&print::known_misses(batches))?;
+    // With JSON all that is told on stdout is one document: it waits for what is shrunk.
+    if args.markdown {
+        out_if_read(&print::markdown(&outcomes))?;
+    } else if !args.outputs.json {
+        out_if_read(&print::table(&outcomes, style::stdout_has_colours()))?;
+        out_if_read(&print::targets(judged))?;
+        out_if_read(&print::known_misses(batches))?;
     }
     let failures = print::failures(batches);
     if !failures.is_empty() {
@@ -200,33 +249,54 @@ fn tell(args: &RunArgs, batches: &[Batch], judged: &[Judged]) -> anyhow::Result<
             complain(&format!("target missed: {cause}"));
         }
     }
-    artifacts::of_sweep(&args.outputs, batches, judged)
+    let shrunk = if args.shrink { shrink_first(batches, stop) } else { None };
+    if args.outputs.json {
+        out_if_read(&print::with_shrunk(&report::json(&outcomes, judged), shrunk.as_ref()))?;
+    } else if let Some(shrunk) = &shrunk {
+        let seed = shrunk.outcome.seed;
+        out_if_read(&format!("# seed {seed}\n{}\n", shrunk.toml.trim_end()))?;
+    }
+    let mut sweep = Sweep::new([]);
+    sweep.stop = Arc::clone(stop);
+    artifacts::of_sweep(&args.outputs, batches, judged, &sweep)
 }
 
-/// Makes the first failure smaller, and shows what is left of it.
-fn shrink_first(batches: &[Batch], stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+/// Makes the first failure smaller, and says how what is left of it is run.
+fn shrink_first(batches: &[Batch], stop: &Arc<AtomicBool>) -> Option<Shrunk> {
     let mut runs = batches.iter().flat_map(|batch| {
         batch.results.iter().flat_map(|results| &results.runs).map(move |run| (batch, run))
     });
-    let Some((batch, run)) = runs.find(|(_, run)| run.is_failure()) else { return Ok(()) };
+    let Some((batch, run)) = runs.find(|(_, run)| run.is_failure()) else {
+        complain(
+            "nothing to shrink: no run has failed by itself; a target is of all seeds together",
+        );
+        return None;
+    };
     let patience = Patience { stop: Arc::clone(stop), ..Patience::default() };
     let step = |text: &str| complain(&format!("smaller: {text}"));
-    match chisme_sim::shrink(&batch.scenario, &run.point, run.seed, &patience, step) {
-        Some(shrunk) => out(&format!("# seed {}\n{}\n", run.seed, shrunk.toml.trim_end())),
-        None => Ok(()),
-    }
+    let shrunk = chisme_sim::shrink(&batch.scenario, &run.point, run.seed, &patience, step)?;
+    let file = format!("{}.toml", shrunk.scenario.name);
+    let again = Again::file(Path::new(&file)).command(&Point::new(), &shrunk.outcome);
+    complain(&format!("shrunk: save it as {file}\n    again: {again}"));
+    Some(shrunk)
 }
 
 fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let Asked { word, scenario } = files::load(&args.scenario, &args.place.dir, &args.changes)?;
+    let Asked { again, scenario } = files::load(&args.scenario, &args.place.dir, &args.changes)?;
+    artifacts::probe(&args.outputs)?;
+    let mut sweep = Sweep::new([args.seed]);
+    sweep.stop = stop_on_interrupt()?;
     let keep = artifacts::keep(&args.outputs);
-    let outcome = chisme_sim::run(&scenario, &Point::new(), args.seed, &keep);
+    let Some(outcome) = sweep.run_one(&scenario, &Point::new(), args.seed, &keep) else {
+        complain("interrupted before the run had ended");
+        return Ok(ExitCode::from(EXIT_INTERRUPTED));
+    };
     if args.outputs.json {
-        out(&report::json(std::slice::from_ref(&outcome), &[]))?;
+        out_if_read(&report::json(std::slice::from_ref(&outcome), &[]))?;
     } else {
-        out(&print::run(&outcome, &word, args.outputs.verbose))?;
+        out_if_read(&print::run(&outcome, &again, args.outputs.verbose))?;
     }
-    artifacts::of_run(&args.outputs, &word, &outcome)?;
+    artifacts::of_run(&args.outputs, &again, &outcome)?;
     let judged = if outcome.is_failure() { outcome.verdict.exit_status() } else { 0 };
     Ok(ExitCode::from(judged))
 }
@@ -241,7 +311,7 @@ fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
             if tokio::signal::ctrl_c().await.is_ok() {
                 told.store(true, Ordering::Relaxed);
                 if tokio::signal::ctrl_c().await.is_ok() {
-                    std::process::exit(130);
+                    std::process::exit(EXIT_INTERRUPTED.into());
                 }
             }
         });

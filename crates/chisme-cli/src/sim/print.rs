@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use chisme_sim::outcome::{Expectation, Outcome, ProcessState, Seen, Story, Verdict};
 use chisme_sim::report::{Comparison, compare};
 use chisme_sim::scenario::{DetectorMode, Scenario};
-use chisme_sim::{Judged, Point, Results, Summary};
+use chisme_sim::{Judged, Results, Shrunk, Summary};
 use comfy_table::{Cell, Color};
 
+use super::again::Again;
 use crate::style;
 
 /// Failures that are told one by one; the others are counted.
@@ -17,8 +18,8 @@ const MAX_TOLD: usize = 10;
 /// All results of one scenario and one detector.
 pub(super) struct Batch {
     pub(super) scenario: Scenario,
-    /// The word by which it is found again.
-    pub(super) word: String,
+    /// How it is found again.
+    pub(super) again: Again,
     pub(super) results: Vec<Results>,
 }
 
@@ -147,7 +148,7 @@ pub(super) fn failures(batches: &[Batch]) -> String {
             let cause = run.verdict.cause().unwrap_or_default();
             let name = title(&batch.scenario);
             _ = writeln!(text, "{name}, seed {}: {}: {cause}", run.seed, verdict(&run.verdict));
-            _ = writeln!(text, "    again: {}", replay(&batch.word, &run.point, run));
+            _ = writeln!(text, "    again: {}", batch.again.command(&run.point, run));
         }
     }
     if untold > 0 {
@@ -206,7 +207,7 @@ fn expectation(line: &Expectation) -> String {
 }
 
 /// One run, all told.
-pub(super) fn run(outcome: &Outcome, word: &str, verbose: bool) -> String {
+pub(super) fn run(outcome: &Outcome, again: &Again, verbose: bool) -> String {
     let mut text = String::new();
     if let (true, Some(story)) = (verbose, &outcome.story) {
         text.push_str(&changes(story));
@@ -233,7 +234,7 @@ pub(super) fn run(outcome: &Outcome, word: &str, verbose: bool) -> String {
         outcome.hash
     );
     if outcome.verdict != Verdict::Passed {
-        _ = writeln!(text, "again: {}", replay(word, &outcome.point, outcome));
+        _ = writeln!(text, "again: {}", again.command(&outcome.point, outcome));
     }
     text
 }
@@ -267,16 +268,16 @@ pub(super) fn changes(story: &Story) -> String {
     lines.iter().map(|(at, line)| format!("{at:12.6} s  {line}\n")).collect()
 }
 
-/// The command that runs it again.
-pub(super) fn replay(word: &str, point: &Point, run: &Outcome) -> String {
-    let mut command = format!("chisme sim replay {word} --seed {}", run.seed);
-    for (key, value) in point {
-        _ = write!(command, " --set '{key}={value}'");
+/// The JSON of a sweep with one field more: the smaller scenario, as a file.
+pub(super) fn with_shrunk(document: &str, shrunk: Option<&Shrunk>) -> String {
+    let Some(shrunk) = shrunk else { return document.to_owned() };
+    let field = serde_json::json!({
+        "scenario": shrunk.scenario.name, "seed": shrunk.outcome.seed, "toml": shrunk.toml,
+    });
+    match document.trim_end().strip_suffix('}') {
+        Some(open) => format!("{},\n  \"shrunk\": {field}\n}}", open.trim_end()),
+        None => document.to_owned(),
     }
-    if run.detector == DetectorMode::Baseline && !point.contains_key("detector") {
-        command.push_str(" --set detector=baseline");
-    }
-    command
 }
 
 /// A verdict in words.
