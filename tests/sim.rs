@@ -355,6 +355,10 @@ fn what_is_shrunk_is_a_field_of_the_json_and_says_how_it_is_replayed() {
     assert!(run.stderr.contains(command), "{run}");
     let none = Place::with(SPLIT).sim(&["run", "split", "--seeds", "1", "--shrink"]);
     assert!(none.status == Some(0) && none.stderr.contains("nothing to shrink"), "{none}");
+    // A target is of all seeds together: no single run can be made smaller.
+    let target = "\n[[target]]\nexpect = { converged_within = \"1ms\" }\n";
+    let missed = Place::with(&format!("{SPLIT}{target}")).sim(&["run", "split", "--shrink"]);
+    assert!(missed.status == Some(1) && missed.stderr.contains("nothing to shrink"), "{missed}");
 }
 
 #[test]
