@@ -10,7 +10,7 @@ use clap::{ArgGroup, Args, Subcommand};
 pub(super) const DEFAULT_DIR: &str = "simulations";
 
 /// Seeds at most: each one is a run.
-pub(super) const MAX_SEEDS: u64 = 1_000_000;
+const MAX_SEEDS: u64 = 1_000_000;
 
 /// Runs at once at most: each one is a thread.
 const MAX_JOBS: usize = 256;

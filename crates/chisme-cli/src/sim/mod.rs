@@ -23,7 +23,7 @@ use chisme_sim::{Judged, Keep, Patience, Point, Shrunk, Sweep, check_determinism
 
 use self::again::Again;
 pub(crate) use self::args::SimCommand;
-use self::args::{MAX_SEEDS, ReplayArgs, RunArgs};
+use self::args::{ReplayArgs, RunArgs};
 use self::files::Asked;
 use self::print::Batch;
 use self::progress::Bar;
@@ -113,7 +113,6 @@ fn run_all(args: &RunArgs) -> anyhow::Result<ExitCode> {
     if args.baseline {
         asked = with_baseline(asked)?;
     }
-    asked.iter().try_for_each(|one| few_seeds(args, &one.scenario))?;
     artifacts::probe(&args.outputs)?;
     let stop = stop_on_interrupt()?;
     if args.check_determinism {
@@ -150,18 +149,6 @@ fn with_baseline(asked: Vec<Asked>) -> anyhow::Result<Vec<Asked>> {
         both.extend([one, Asked { again, scenario: other }]);
     }
     Ok(both)
-}
-
-/// A file may name more seeds than anybody can wait for.
-fn few_seeds(args: &RunArgs, scenario: &Scenario) -> Result<(), UsageError> {
-    let (from, to) = (*scenario.seeds.start(), *scenario.seeds.end());
-    if args.seeds.is_some() || to.saturating_sub(from) < MAX_SEEDS {
-        return Ok(());
-    }
-    Err(UsageError::new(format!(
-        "{}: seeds {from}..{to} are more than {MAX_SEEDS}; take them in parts with --seeds",
-        scenario.name
-    )))
 }
 
 fn seeds(args: &RunArgs, scenario: &Scenario) -> Vec<u64> {
