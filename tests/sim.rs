@@ -324,7 +324,7 @@ fn interrupted(mut command: Command) -> (Option<i32>, String, String) {
 
 #[test]
 fn ctrl_c_is_heeded_by_all_that_runs() {
-    let long = SPLIT.replace("for = \"20s\"", "for = \"1000h\"");
+    let long = SPLIT.replace("for = \"20s\"", "for = \"700h\"");
     let place = Place::with(&long);
     let page = place.file("r.html");
     let page = page.to_str().expect("text");

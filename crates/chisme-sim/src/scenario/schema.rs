@@ -124,7 +124,9 @@ impl FromStr for SeedRange {
             return Err(wrong());
         }
         if to - from >= MAX_SEEDS {
-            return Err(format!("{text:?} are more than {MAX_SEEDS} seeds: take fewer"));
+            return Err(format!(
+                "{text:?} are more than {MAX_SEEDS} seeds: take fewer here, others come with --seeds"
+            ));
         }
         Ok(Self(from..=to))
     }
