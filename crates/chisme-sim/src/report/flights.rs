@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::axis::{LEFT, RIGHT, WIDTH, ticks};
+use super::overtime::{BAR, LANE, lanes};
 use super::text::{coordinate, escape, number, time};
-use crate::outcome::{Flight, Story};
+use crate::outcome::{Flight, Ribbon, Story};
 
 /// More would be a grey area, and slow.
 const MOST_FLIGHTS: usize = 2_000;
@@ -55,8 +56,10 @@ pub(crate) fn chart(story: &Story) -> Option<String> {
     } else {
         String::new()
     };
-    let (width, height) = (coordinate(window.right + WIDTH - RIGHT), window.bottom() + 26.0);
-    let height = coordinate(height);
+    let (faults, under) = window.faults(story);
+    body += &faults;
+    let width = coordinate(window.right + WIDTH - RIGHT);
+    let height = coordinate(window.bottom() + 26.0 + under);
     Some(format!(
         "{}{note}<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{label}\">\
          <svg class=\"flights\" width=\"{width}\" height=\"{height}\" \
@@ -170,6 +173,32 @@ impl Window {
         })
     }
 
+    /// The faults of the window, under its axis, and the height that they take.
+    fn faults(&self, story: &Story) -> (String, f64) {
+        let inside = |fault: &&Ribbon| fault.from <= self.to && fault.to >= self.from;
+        let faults: Vec<Ribbon> = story.faults.iter().filter(inside).cloned().collect();
+        let lanes = lanes(&faults);
+        let count = lanes.iter().map(|lane| lane + 1).max().unwrap_or(0);
+        let svg = faults.iter().zip(lanes).fold(String::new(), |svg, (fault, lane)| {
+            let (x, end) = (self.x(fault.from), self.x(fault.to));
+            let y = self.bottom() + 28.0 + lane as f64 * LANE;
+            let (label, bar) = (escape(&fault.label), (end - x).max(3.0));
+            svg + &format!(
+                "<rect class=\"fault\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{BAR}\" rx=\"1\">\
+                 <title>{label} from {} to {}</title></rect>\
+                 <text class=\"fault-by\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{label}</text>",
+                coordinate(x),
+                coordinate(y),
+                coordinate(bar),
+                time(fault.from),
+                time(fault.to),
+                coordinate(x - 6.0),
+                coordinate(y + 11.3),
+            )
+        });
+        (svg, count as f64 * LANE)
+    }
+
     fn draw(&self, svg: &mut String, flight: &Flight, colour: usize, story: &Story) {
         let name = |node: u32| escape(story.nodes.get(node as usize).map_or("?", String::as_str));
         let (x, y, target) = (self.x(flight.sent), self.y(flight.from), self.y(flight.to));
@@ -216,6 +245,16 @@ mod tests {
         assert!(chart.contains("n0 → n1: ping, 120 bytes, 1 ms"), "{chart}");
         assert!(chart.contains("n1 → n3: ping, 120 bytes, lost"), "{chart}");
         assert!(chart.contains("2 datagrams between 11 s and 11.5 s, 1 of them lost"), "{chart}");
+    }
+
+    #[test]
+    fn the_faults_of_the_window_are_under_it() {
+        let mut story = sample::run().story.expect("it has one");
+        let without = chart(&story).expect("there are datagrams");
+        assert!(!without.contains("class=\"fault\""), "the crash was before it");
+        story.faults[0].to = 11.2;
+        let with = chart(&story).expect("there are datagrams");
+        assert!(with.contains("<title>crash from 10 s to 11.2 s</title>"), "{with}");
     }
 
     #[test]

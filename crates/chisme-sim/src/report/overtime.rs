@@ -8,8 +8,8 @@ use super::text::{coordinate, escape, number, time};
 use crate::outcome::{Ribbon, Story, Traffic};
 
 const HEIGHT: f64 = 150.0;
-const LANE: f64 = 20.0;
-const BAR: f64 = 15.0;
+pub(super) const LANE: f64 = 20.0;
+pub(super) const BAR: f64 = 15.0;
 /// More kinds than these share the last colour.
 const COLOURS: usize = 10;
 const MOST_STEPS: usize = 440;
@@ -240,7 +240,7 @@ fn ribbon(frame: &Frame, fault: &Ribbon, y: f64, story: &Story) -> String {
 }
 
 /// The lane of each fault: the first that is free; beyond the last they share it.
-fn lanes(faults: &[Ribbon]) -> Vec<usize> {
+pub(super) fn lanes(faults: &[Ribbon]) -> Vec<usize> {
     let mut free_from: Vec<f64> = Vec::new();
     let lane = |fault: &Ribbon| {
         let free = free_from.iter().position(|until| *until <= fault.from);

@@ -171,13 +171,21 @@ fn story(outcome: &Outcome, story: &Story, of_many: bool) -> String {
 }
 
 fn in_space_and_time(story: &Story) -> String {
-    flights::chart(story).map_or_else(String::new, |chart| {
-        format!(
-            "<section><h2>Datagrams in space and time</h2><p class=\"dim\">Each line is a \
-             datagram, from its sender to its receiver; those with a cross were lost.</p>{chart}\
-             </section>"
-        )
-    })
+    let content = flights::chart(story).map_or_else(
+        || {
+            "<p class=\"dim\">None were kept. For this diagram run the command above again with the \
+             seconds that you want to see, such as <code>--window 5..6</code>, and \
+             <code>--report</code>.</p>"
+                .to_owned()
+        },
+        |chart| {
+            format!(
+                "<p class=\"dim\">Each line is a datagram, from its sender to its receiver; those \
+                 with a cross were lost.</p>{chart}"
+            )
+        },
+    );
+    format!("<section><h2>Datagrams in space and time</h2>{content}</section>")
 }
 
 fn heat(story: &Story) -> String {
