@@ -183,16 +183,20 @@ impl Window {
             let (x, end) = (self.x(fault.from), self.x(fault.to));
             let y = self.bottom() + 28.0 + lane as f64 * LANE;
             let (label, bar) = (escape(&fault.label), (end - x).max(3.0));
+            // In the bar, or behind it if it is short.
+            let fits = bar > fault.label.chars().count() as f64 * 6.6 + 12.0;
+            let (class, at) =
+                if fits { ("fault-in", x + 6.0) } else { ("fault-by", x + bar + 5.0) };
             svg + &format!(
                 "<rect class=\"fault\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{BAR}\" rx=\"1\">\
                  <title>{label} from {} to {}</title></rect>\
-                 <text class=\"fault-by\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{label}</text>",
+                 <text class=\"{class}\" x=\"{}\" y=\"{}\">{label}</text>",
                 coordinate(x),
                 coordinate(y),
                 coordinate(bar),
                 time(fault.from),
                 time(fault.to),
-                coordinate(x - 6.0),
+                coordinate(at),
                 coordinate(y + 11.3),
             )
         });
