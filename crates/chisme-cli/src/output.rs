@@ -10,20 +10,24 @@ use tokio::sync::oneshot;
 
 /// Writes to stdout. A reader that has gone ends the command, quietly.
 pub(crate) fn out(text: &str) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-        other => other.context("cannot write to stdout"),
+    if !is_read(text)? {
+        std::process::exit(0);
     }
+    Ok(())
 }
 
 /// Writes to stdout, for a command whose work goes on: a reader that has gone misses what is told, and
 /// nothing else changes.
 pub(crate) fn out_if_read(text: &str) -> anyhow::Result<()> {
+    is_read(text).map(drop)
+}
+
+/// Writes to stdout; false if its reader has gone.
+fn is_read(text: &str) -> anyhow::Result<bool> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("cannot write to stdout"),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        other => other.map(|()| true).context("cannot write to stdout"),
     }
 }
 

@@ -3,11 +3,15 @@
 //! The one that a node measures by never goes back; the wall clock, from which a session is made,
 //! goes wherever somebody sets it.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chisme_proto::Instant;
 
 const MILLION: i128 = 1_000_000;
+
+/// The least and the most that it gains on true time, in parts per million: half as fast, twice as fast.
+pub(crate) const DRIFT: RangeInclusive<i64> = -500_000..=1_000_000;
 
 /// Two clocks that drift together.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,7 +63,7 @@ impl Clock {
     pub(crate) fn drift(&mut self, now: Instant, ppm: i64) {
         self.shown = self.local(now);
         self.since = now;
-        self.drift_ppm = ppm.clamp(-500_000, 1_000_000);
+        self.drift_ppm = ppm.clamp(*DRIFT.start(), *DRIFT.end());
     }
 
     /// Moves the wall clock.

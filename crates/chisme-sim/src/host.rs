@@ -88,7 +88,7 @@ impl Setup {
         KeyRing::new(&StretchedCookie::stretch(&self.cookie), &self.cluster_name)
     }
 
-    fn config(&self, common: &mut Common) -> Config {
+    pub(crate) fn config(&self, common: &mut Common) -> Config {
         let mut config = Config::new(self.cluster_name.clone(), common.keys(self));
         config.versions = self.versions;
         config.detector = self.detector.clone();

@@ -238,7 +238,7 @@ fn tell(
     }
     let shrunk = if args.shrink { shrink_first(batches, stop) } else { None };
     if args.outputs.json {
-        out_if_read(&print::with_shrunk(&report::json(&outcomes, judged), shrunk.as_ref()))?;
+        out_if_read(&print::with_shrunk(&report::json(&outcomes, judged), shrunk.as_ref())?)?;
     } else if let Some(shrunk) = &shrunk {
         let seed = shrunk.outcome.seed;
         out_if_read(&format!("# seed {seed}\n{}\n", shrunk.toml.trim_end()))?;

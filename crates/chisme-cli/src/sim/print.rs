@@ -269,15 +269,13 @@ pub(super) fn changes(story: &Story) -> String {
 }
 
 /// The JSON of a sweep with one field more: the smaller scenario, as a file.
-pub(super) fn with_shrunk(document: &str, shrunk: Option<&Shrunk>) -> String {
-    let Some(shrunk) = shrunk else { return document.to_owned() };
-    let field = serde_json::json!({
+pub(super) fn with_shrunk(document: &str, shrunk: Option<&Shrunk>) -> anyhow::Result<String> {
+    let Some(shrunk) = shrunk else { return Ok(document.to_owned()) };
+    let mut document: serde_json::Value = serde_json::from_str(document)?;
+    document["shrunk"] = serde_json::json!({
         "scenario": shrunk.scenario.name, "seed": shrunk.outcome.seed, "toml": shrunk.toml,
     });
-    match document.trim_end().strip_suffix('}') {
-        Some(open) => format!("{},\n  \"shrunk\": {field}\n}}", open.trim_end()),
-        None => document.to_owned(),
-    }
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 
 /// A verdict in words.

@@ -4,14 +4,11 @@
 
 use std::time::Duration;
 
-use chisme_proto::Config;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 use super::model::{Cut, Expect, Fault, Nodes, TimedFault, Tuning};
-use crate::host::Setup;
+use crate::host::{Common, Setup};
 
 /// No duration of a scenario is longer, and no fault ends later: 30 days of virtual time.
 pub(super) const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -27,9 +24,6 @@ pub(super) const MAX_RATE: u32 = 10_000;
 
 /// The most seconds by which a wall clock jumps: 50 years, since it must not come before 1970.
 pub(super) const MAX_STEP: i64 = 50 * 365 * 24 * 60 * 60;
-
-/// The least and the most drift that a clock can have, in parts per million.
-pub(super) const DRIFT: std::ops::RangeInclusive<i64> = -500_000..=1_000_000;
 
 /// Keys of a scenario that do nothing in its grid.
 const NOT_IN_GRID: [&str; 2] = ["seeds", "grid"];
@@ -86,9 +80,7 @@ pub(super) fn expect(place: &str, expect: &Expect) -> Result<(), Wrong> {
 pub(super) fn config(tuning: &Tuning) -> Result<(), Wrong> {
     let mut setup = Setup::new("n0", ([10, 0, 0, 1], 1).into());
     tuning.apply(&mut setup);
-    let mut config = Config::new(setup.cluster_name.clone(), setup.keys());
-    config.detector = setup.detector;
-    config.seeds = setup.cadence;
+    let config = setup.config(&mut Common::default());
     config.validate().map_err(|error| ("config".to_owned(), error.to_string()))
 }
 
@@ -164,33 +156,4 @@ pub(super) fn survivors(faults: &[TimedFault], nodes: &Nodes) -> Result<(), Stri
 /// A duration as a file says it.
 pub(super) fn told(span: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(span.as_secs()))
-}
-
-/// The line of a key of a file, or of what is nearest around it.
-pub(super) fn line(text: &str, path: &str) -> Option<usize> {
-    let file = DeTable::parse(text).ok()?;
-    let at = span_in(file.get_ref(), path)?;
-    Some(text.get(..at)?.matches('\n').count() + 1)
-}
-
-fn span_in(table: &DeTable<'_>, path: &str) -> Option<usize> {
-    let (step, rest) = path.split_once('.').unwrap_or((path, ""));
-    let find = |name: &str| table.iter().find(|(key, _)| key.get_ref().as_ref() == name);
-    if let Some((key, _)) = find(path) {
-        return Some(key.span().start);
-    }
-    let (key, value) = find(step)?;
-    Some(span_of(value, rest).unwrap_or_else(|| key.span().start))
-}
-
-fn span_of(value: &Spanned<DeValue<'_>>, path: &str) -> Option<usize> {
-    match value.get_ref() {
-        DeValue::Table(table) => span_in(table, path),
-        DeValue::Array(list) => {
-            let (step, rest) = path.split_once('.').unwrap_or((path, ""));
-            let inner = list.get(step.parse::<usize>().ok()?)?;
-            Some(span_of(inner, rest).unwrap_or_else(|| inner.span().start))
-        }
-        _ => None,
-    }
 }

@@ -1,12 +1,15 @@
 //! Scenarios: what happens to a cluster, when, and what must come of it.
 //!
 //! `model` is a scenario as the rest of the crate works with it, `schema` the tables of its file and `file` what they mean,
-//! `group` which nodes a fault is about, `limits` how much a file may ask for. Nothing here runs anything.
+//! `faults` the same for faults and links, `group` which nodes a fault is about, `limits` how much a file may ask for,
+//! `place` where a key stands. Nothing here runs anything.
 
+mod faults;
 mod file;
 mod group;
 mod limits;
 mod model;
+mod place;
 mod schema;
 
 pub use file::ScenarioError;
