@@ -14,7 +14,11 @@ pub struct NameHash(u128);
 impl NameHash {
     /// The hash of `name`.
     pub fn of(name: &NodeName) -> Self {
-        let digest = Sha256::digest(name.as_str().as_bytes());
+        name.hash()
+    }
+
+    pub(crate) fn of_text(name: &str) -> Self {
+        let digest = Sha256::digest(name.as_bytes());
         let first: [u8; 16] = digest[..16].try_into().expect("SHA-256 has 32 bytes");
         Self(u128::from_be_bytes(first))
     }

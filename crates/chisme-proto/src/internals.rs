@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use foca::{Member, State};
 
 use crate::envelope::{self, HEADER_LEN, Header, Sequence};
-use crate::identity::NameHash;
+use crate::names::Names;
 use crate::roster::Run;
 use crate::swim::{Effects, Engine, Id, Index, OWN_INDEX, Packet, Parameters, encode_updates};
 use crate::table::{Entries, Held, Table};
@@ -42,6 +42,7 @@ pub fn open<'a>(keys: &KeyRing, datagram: &'a [u8]) -> Option<&'a [u8]> {
 pub struct Rumours {
     directory: BTreeMap<Index, Run>,
     members: Vec<Member<Id>>,
+    names: Names,
 }
 
 impl Rumours {
@@ -53,11 +54,10 @@ impl Rumours {
             let endpoints = Endpoints::one(SocketAddr::from(([10, 0, 0, 1], n)));
             let session = Session::new(1_735_689_600_000 + u64::from(n), 77);
             let (age, index) = ((session, Life::default()), Index::first(n.into()));
-            let hash = NameHash::of(&name);
-            directory.insert(index, Run::new(name, hash, age, endpoints));
+            directory.insert(index, Run::new(name, age, endpoints));
             Member::new(Id::new(age, index), 3, State::Alive)
         });
-        Self { members: members.collect(), directory }
+        Self { members: members.collect(), directory, names: Names::default() }
     }
 
     /// A packet with all of them.
@@ -65,9 +65,10 @@ impl Rumours {
         encode_updates(3, Life::default(), &self.members, &self.directory)
     }
 
-    /// How many updates a packet has, once all of them are read; none if it is malformed.
-    pub fn decode(packet: &[u8]) -> Option<usize> {
-        Packet::parse(packet).ok().map(|packet| packet.updates.len())
+    /// How many updates a packet has, once all of them are read, as by somebody who has heard of their
+    /// members before; none if it is malformed.
+    pub fn decode(&self, packet: &[u8]) -> Option<usize> {
+        Packet::parse(packet, &self.names).ok().map(|packet| packet.updates.len())
     }
 }
 
@@ -103,10 +104,9 @@ impl Views {
         let id = Id::new(age, OWN_INDEX);
         let parameters =
             Parameters { id, detector: Detector::default(), max_packet: 1_000, seed: [1; 32] };
-        let hash = NameHash::of(&name);
         let mut views = Self {
             table: Table::new(None),
-            engine: Engine::new(&parameters, Run::new(name, hash, age, endpoints)),
+            engine: Engine::new(&parameters, Run::new(name, age, endpoints)),
             effects: Effects::default(),
             members: Vec::new(),
             next: 0,

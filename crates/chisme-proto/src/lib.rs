@@ -37,6 +37,7 @@ mod io;
 mod keyring;
 mod limit;
 mod name;
+mod names;
 mod node;
 mod order;
 mod preset;

@@ -1,7 +1,11 @@
 //! Names of nodes and clusters: what is allowed in them, and short against long.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use crate::NameHash;
 
 /// The longest name of a node, in bytes, host included.
 pub const MAX_NAME_LEN: usize = 255;
@@ -13,8 +17,14 @@ pub const MAX_CLUSTER_NAME_LEN: usize = 64;
 ///
 /// Both parts consist of ASCII letters, digits, `_`, `-` and `.`; the whole is at most 255 bytes.
 /// As in Erlang, a host with a dot makes the name *long*, one without makes it *short*.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeName(Arc<str>);
+#[derive(Clone)]
+pub struct NodeName(Arc<Spelled>);
+
+/// A name and its hash, which is asked for far more often than it changes.
+struct Spelled {
+    hash: NameHash,
+    text: Box<str>,
+}
 
 /// Whether a cluster uses host names without a dot or fully qualified ones; never both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +82,17 @@ impl NodeName {
         if local.is_empty() || host.is_empty() {
             return Err(NameError::NotNameAtHost(text.to_owned()));
         }
-        Ok(Self(text.into()))
+        Ok(Self(Arc::new(Spelled { hash: NameHash::of_text(text), text: text.into() })))
     }
 
     /// The whole name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.0.text
+    }
+
+    /// What a cluster compares it by.
+    pub(crate) fn hash(&self) -> NameHash {
+        self.0.hash
     }
 
     /// The part before the `@`.
@@ -96,19 +111,49 @@ impl NodeName {
     }
 
     fn parts(&self) -> (&str, &str) {
-        self.0.split_once('@').expect("parse accepts nothing without an @")
+        self.as_str().split_once('@').expect("parse accepts nothing without an @")
+    }
+}
+
+impl PartialEq for NodeName {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for NodeName {}
+
+/// As texts are ordered.
+impl Ord for NodeName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl PartialOrd for NodeName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for NodeName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
 impl fmt::Display for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 

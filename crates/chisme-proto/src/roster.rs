@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::identity::NameHash;
+use crate::names::Names;
 use crate::wire::encode;
 use crate::{Endpoints, Life, NodeName, Session};
 
@@ -28,19 +29,14 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(
         name: NodeName,
-        hash: NameHash,
         (session, life): (Session, Life),
         endpoints: Endpoints,
     ) -> Self {
         let mut encoded = Vec::new();
         encode(&name, &mut encoded);
         encode(&endpoints, &mut encoded);
+        let hash = NameHash::of(&name);
         Self { name, hash, session, life, endpoints, encoded: encoded.into() }
-    }
-
-    /// The same member at the same place, at another age.
-    pub(crate) fn aged(&self, (session, life): (Session, Life)) -> Self {
-        Self { session, life, ..self.clone() }
     }
 }
 
@@ -52,7 +48,10 @@ impl Run {
 /// [`Config::roster`](crate::Config::roster). Clones are the same roster. It holds at most twice as
 /// many runs as the nodes know, and 1,024.
 #[derive(Clone, Default)]
-pub struct Roster(Arc<Mutex<Known>>);
+pub struct Roster {
+    known: Arc<Mutex<Known>>,
+    names: Names,
+}
 
 #[derive(Default)]
 struct Known {
@@ -62,15 +61,25 @@ struct Known {
 }
 
 impl Roster {
-    /// The run that is like `run`; if there is none, that one.
-    pub(crate) fn shared(&self, run: Run) -> Arc<Run> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = known.runs.entry((run.hash, run.session, run.life)).or_default();
-        let like = |held: &Arc<Run>| held.endpoints == run.endpoints && held.name == run.name;
+    /// The names that any of these nodes has heard of late.
+    pub(crate) fn names(&self) -> Names {
+        self.names.clone()
+    }
+
+    /// The run of a member, made if nobody knows it yet.
+    pub(crate) fn run(
+        &self,
+        name: NodeName,
+        age: (Session, Life),
+        endpoints: Endpoints,
+    ) -> Arc<Run> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = known.runs.entry((NameHash::of(&name), age.0, age.1)).or_default();
+        let like = |held: &Arc<Run>| held.endpoints == endpoints && held.name == name;
         if let Some(held) = slot.upgrade().filter(like) {
             return held;
         }
-        let run = Arc::new(run);
+        let run = Arc::new(Run::new(name, age, endpoints));
         *slot = Arc::downgrade(&run);
         known.sweep();
         run
@@ -97,34 +106,33 @@ impl fmt::Debug for Roster {
 mod tests {
     use super::*;
 
-    fn run(n: usize, session: u64, addr: &str) -> Run {
+    fn run(roster: &Roster, n: usize, session: u64, addr: &str) -> Arc<Run> {
         let name = NodeName::parse(&format!("n{n}@host")).expect("valid");
-        let hash = NameHash::of(&name);
         let endpoints = Endpoints::one(addr.parse().expect("valid"));
-        Run::new(name, hash, (Session::from_u64(session), Life(0)), endpoints)
+        let run = roster.run(name.clone(), (Session::from_u64(session), Life(0)), endpoints);
+        assert_eq!((&run.name, run.session.to_u64(), run.endpoints), (&name, session, endpoints));
+        run
     }
 
     #[test]
     fn what_is_alike_is_held_once_and_what_differs_is_not() {
         let roster = Roster::default();
-        let first = roster.shared(run(1, 5, "10.0.0.1:1"));
-        assert!(Arc::ptr_eq(&first, &roster.shared(run(1, 5, "10.0.0.1:1"))));
-        for other in [run(1, 6, "10.0.0.1:1"), run(2, 5, "10.0.0.1:1"), run(1, 5, "10.0.0.1:2")] {
-            let expected = (other.name.clone(), other.session, other.endpoints);
-            let other = roster.shared(other);
-            assert!(!Arc::ptr_eq(&first, &other));
-            assert_eq!((other.name.clone(), other.session, other.endpoints), expected);
+        let first = run(&roster, 1, 5, "10.0.0.1:1");
+        assert!(Arc::ptr_eq(&first, &run(&roster, 1, 5, "10.0.0.1:1")));
+        for (n, session, addr) in [(1, 6, "10.0.0.1:1"), (2, 5, "10.0.0.1:1"), (1, 5, "10.0.0.1:2")]
+        {
+            assert!(!Arc::ptr_eq(&first, &run(&roster, n, session, addr)));
         }
     }
 
     #[test]
     fn what_nobody_knows_any_more_is_dropped() {
         let roster = Roster::default();
-        let kept: Vec<_> = (0..10).map(|n| roster.shared(run(n, 1, "10.0.0.1:1"))).collect();
+        let kept: Vec<_> = (0..10).map(|n| run(&roster, n, 1, "10.0.0.1:1")).collect();
         for session in 2..10_000 {
-            roster.shared(run(1, session, "10.0.0.1:1"));
+            run(&roster, 1, session, "10.0.0.1:1");
         }
-        assert!(roster.0.lock().expect("whole").runs.len() <= FIRST_SWEEP);
-        assert!(Arc::ptr_eq(&kept[3], &roster.shared(run(3, 1, "10.0.0.1:1"))));
+        assert!(roster.known.lock().expect("whole").runs.len() <= FIRST_SWEEP);
+        assert!(Arc::ptr_eq(&kept[3], &run(&roster, 3, 1, "10.0.0.1:1")));
     }
 }

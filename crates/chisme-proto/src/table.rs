@@ -156,6 +156,21 @@ impl Table {
         self.at(id.index).filter(|entry| entry.id() == *id)
     }
 
+    /// How many there are, of whatever state.
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// How many places there are: those of members, and some that are empty.
+    pub(crate) const fn places(&self) -> usize {
+        self.entries.0.len()
+    }
+
+    /// Who stands at one of them.
+    pub(crate) fn at_place(&self, place: usize) -> Option<&Entry> {
+        self.entries.0.get(place)?.as_ref()
+    }
+
     /// By name hash.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.order.iter().filter_map(|place| self.entries.0[place as usize].as_ref())
@@ -192,7 +207,7 @@ impl Table {
             Index::first(place)
         });
         let hash = NameHash::of(&name);
-        let run = self.shared(Run::new(name, hash, age, endpoints));
+        let run = self.run(name, age, endpoints);
         self.entries.0[index.place()] = Some(Entry::new(run, index));
         self.departed += 1;
         let (order, entries) = (&mut self.order, &self.entries);
@@ -266,12 +281,7 @@ impl Table {
         if entry.id().age() == age && entry.endpoints() == endpoints {
             return;
         }
-        let run = if entry.endpoints() == endpoints {
-            entry.run().aged(age)
-        } else {
-            Run::new(entry.name().clone(), entry.hash(), age, endpoints)
-        };
-        let run = self.shared(run);
+        let run = self.run(entry.name().clone(), age, endpoints);
         let Some(entry) = self.entries.at_mut(index) else { return };
         let was_shown = entry.shown_state().is_some();
         let before = entry.replace_run(run);
@@ -284,10 +294,10 @@ impl Table {
         }
     }
 
-    fn shared(&self, run: Run) -> Arc<Run> {
+    fn run(&self, name: NodeName, age: (Session, Life), endpoints: Endpoints) -> Arc<Run> {
         match &self.roster {
-            Some(roster) => roster.shared(run),
-            None => Arc::new(run),
+            Some(roster) => roster.run(name, age, endpoints),
+            None => Arc::new(Run::new(name, age, endpoints)),
         }
     }
 

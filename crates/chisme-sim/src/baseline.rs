@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chisme_proto::{
     Command, Contact, Counters, Endpoints, Event, Identity, Input, Instant, MemberState,
-    MemberView, NodeName, NodeStatus, Output, Session, StopReason,
+    MemberView, NameHash, NodeName, NodeStatus, Output, Session, StopReason,
 };
 use foca::{Foca, NoCustomBroadcast, Notification, State, Timer};
 use rand::SeedableRng;
@@ -57,7 +57,8 @@ pub(crate) struct Baseline {
     own: Id,
     timers: BTreeMap<(Instant, u64), Due>,
     serial: u64,
-    shown: BTreeMap<NodeName, (Id, MemberView)>,
+    /// By name hash, as the product orders its views.
+    shown: BTreeMap<NameHash, (Id, MemberView)>,
     up: usize,
     suspects: usize,
     /// How often it took another identity because somebody held it down.
@@ -189,7 +190,7 @@ impl Baseline {
     }
 
     pub(crate) fn member(&self, name: &NodeName) -> Option<MemberView> {
-        self.shown.get(name).map(|(_, view)| view.clone())
+        self.shown.get(&NameHash::of(name)).map(|(_, view)| view.clone())
     }
 
     pub(crate) fn status(&self) -> NodeStatus {
@@ -259,7 +260,7 @@ impl Baseline {
     }
 
     fn show_up(&mut self, id: Id, now: Instant) {
-        if let Some((known, view)) = self.shown.get_mut(&id.name)
+        if let Some((known, view)) = self.shown.get_mut(&NameHash::of(&id.name))
             && view.state.is_up()
         {
             if known.session == id.session {
@@ -277,12 +278,12 @@ impl Baseline {
         view.since = now;
         self.up += 1;
         self.outputs.push_back(Output::Event(Event::Up(view.clone())));
-        self.shown.insert(id.name.clone(), (id, view));
+        self.shown.insert(NameHash::of(&id.name), (id, view));
     }
 
     /// An identity that was replaced may be called down later: that is no news.
     fn show_down(&mut self, id: &Id, now: Instant) {
-        let Some((known, view)) = self.shown.get_mut(&id.name) else { return };
+        let Some((known, view)) = self.shown.get_mut(&NameHash::of(&id.name)) else { return };
         if known == id && view.state.is_up() {
             self.suspects -= usize::from(view.state == MemberState::Suspect);
             view.state = MemberState::Down;
@@ -294,7 +295,7 @@ impl Baseline {
 
     /// foca tells of no suspicion, but of the failed probe that begins one.
     fn show_suspect(&mut self, id: &Id, now: Instant) {
-        let Some((known, view)) = self.shown.get_mut(&id.name) else { return };
+        let Some((known, view)) = self.shown.get_mut(&NameHash::of(&id.name)) else { return };
         if known == id && view.state == MemberState::Alive {
             view.state = MemberState::Suspect;
             view.since = now;
@@ -309,7 +310,9 @@ impl Baseline {
             return;
         }
         for member in self.foca.iter_membership_state() {
-            let Some((known, view)) = self.shown.get_mut(&member.id().name) else { continue };
+            let Some((known, view)) = self.shown.get_mut(&NameHash::of(&member.id().name)) else {
+                continue;
+            };
             let refuted = member.state() == State::Alive && known == member.id();
             if refuted && view.state == MemberState::Suspect {
                 view.state = MemberState::Alive;
@@ -323,12 +326,13 @@ impl Baseline {
     /// Whoever holds an address holds it under another identity: of its own, or of an heir.
     fn rename(&mut self, old: &Id, new: Id, now: Instant) {
         if (&old.name, old.session) == (&new.name, new.session) {
-            if let Some((known, _)) = self.shown.get_mut(&new.name) {
+            if let Some((known, _)) = self.shown.get_mut(&NameHash::of(&new.name)) {
                 *known = new;
             }
             return;
         }
-        let is_up = self.shown.get(&old.name).is_some_and(|(_, view)| view.state.is_up());
+        let is_up =
+            self.shown.get(&NameHash::of(&old.name)).is_some_and(|(_, view)| view.state.is_up());
         self.show_down(old, now);
         if is_up {
             self.show_up(new, now);

@@ -3,14 +3,16 @@
 //! The world tells it what happens; it never changes anything. `rejection` and `bounds` below it
 //! look at one node at a time; what must hold once the faults are over is judged in `run`.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chisme_proto::{Event, Instant, MemberView, NodeName, Session};
+use chisme_proto::{Event, Instant, MemberView, NameHash, NodeName, Session};
 
 use crate::bounds::Sizes;
 use crate::disturbance::{Disturbances, GRACE, before};
+use crate::mixer::Mixer;
 use crate::outcome::{Detection, ProcessState};
 use crate::record::label;
 
@@ -18,7 +20,8 @@ use crate::record::label;
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     pub(crate) disturbances: Disturbances,
-    names: BTreeMap<NodeName, usize>,
+    /// The names that were ever borne, by their hashes.
+    names: HashMap<NameHash, usize, BuildHasherDefault<Mixer>>,
     /// By name, every process that ever bore it.
     processes: Vec<Vec<Process>>,
     /// By machine, its name and its present or last process.
@@ -26,6 +29,8 @@ pub(crate) struct Watch {
     /// By machine, what is held against the bounds.
     pub(crate) sizes: Vec<Sizes>,
     pub(crate) tally: Tally,
+    /// Whether the events of all nodes are kept. Until somebody wants to read them, the last one of each is.
+    pub(crate) listens: bool,
     /// Datagrams looked at for what a rejection may have changed.
     pub(crate) looked: u64,
     stop: Option<Arc<AtomicBool>>,
@@ -94,7 +99,7 @@ impl Watch {
         now: Instant,
     ) {
         let next = self.processes.len();
-        let name = *self.names.entry(name.clone()).or_insert(next);
+        let name = *self.names.entry(NameHash::of(name)).or_insert(next);
         if name == next {
             self.processes.push(Vec::new());
         }
@@ -181,7 +186,7 @@ impl Watch {
     /// Only a process that exists is up, or one of whose end not everybody knows yet.
     fn up(&mut self, member: &MemberView, now: Instant) -> Result<(), String> {
         let called = label(&member.name);
-        if !self.names.contains_key(&member.name) {
+        if !self.names.contains_key(&NameHash::of(&member.name)) {
             return Err(format!("{called} is up, but nobody has ever started it"));
         }
         let Some(place) = self.place(&member.name, member.session) else {
@@ -305,7 +310,7 @@ impl Watch {
     }
 
     fn place(&self, name: &NodeName, session: Session) -> Option<Place> {
-        let name = *self.names.get(name)?;
+        let name = *self.names.get(&NameHash::of(name))?;
         let mut runs = self.processes[name].iter();
         let process = runs.rposition(|process| process.sessions.contains(&session))?;
         Some(Place { name, process })

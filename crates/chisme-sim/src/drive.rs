@@ -271,6 +271,9 @@ impl Cluster {
             Output::Transmit { to, bytes } => self.transmit(index, to, bytes),
             Output::Event(event) => {
                 let verdict = record.view.apply(&event);
+                if self.watch.as_ref().is_some_and(|watch| !watch.listens) {
+                    record.events.clear();
+                }
                 record.events.push((now, event));
                 if let Some(recorder) = &mut self.recorder
                     && let Some((_, event)) = record.events.last()

@@ -124,6 +124,7 @@ mod liveness;
 mod log;
 mod look;
 mod member;
+mod mixer;
 mod network;
 pub mod outcome;
 mod owners;

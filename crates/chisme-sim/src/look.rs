@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chisme_proto::{
-    ContactReport, Counters, Instant, MemberView, NodeName, NodeStatus, RequestId, Session,
-    StopReason,
+    ContactReport, Counters, Instant, MemberView, NameHash, NodeName, NodeStatus, RequestId,
+    Session, StopReason,
 };
 
 use crate::cluster::Cluster;
@@ -190,34 +190,25 @@ impl Cluster {
     /// The first node whose view is not complete.
     fn incomplete(&self) -> Option<String> {
         let running = || self.hosts.iter().filter_map(|h| Some((h, &h.process.as_ref()?.node)));
-        let all: BTreeMap<NodeName, Session> = running()
+        // As views are ordered. Of two processes with one name the later one counts.
+        let all: BTreeMap<NameHash, (NodeName, Session)> = running()
             .map(|(_, node)| node.local())
-            .map(|local| (local.name, local.session))
+            .map(|local| (NameHash::of(&local.name), (local.name, local.session)))
             .collect();
         // Whoever counts wrong is wrong, and counting is cheap.
         let awake = || running().filter(|(host, _)| !host.is_frozen());
         let miscounts = awake().find(|(host, _)| host.record.view.up() + 1 != all.len());
         let suspects = miscounts.is_none().then(awake).into_iter().flatten();
         miscounts.into_iter().chain(suspects).find_map(|(host, node)| {
-            let mut seen: BTreeMap<NodeName, Session> = node
-                .members()
-                .into_iter()
-                .filter(|member| member.state.is_up())
-                .map(|member| (member.name, member.session))
-                .collect();
+            let mut seen = node.members();
+            seen.retain(|member| member.state.is_up());
             let local = node.local();
-            seen.insert(local.name, local.session);
-            (seen != all).then(|| {
-                let differs = |name: &&NodeName| seen.get(*name) != all.get(*name);
-                let names: BTreeSet<&NodeName> = seen.keys().chain(all.keys()).collect();
-                let rows: Vec<String> = names
-                    .into_iter()
-                    .filter(differs)
-                    .take(LISTED)
-                    .map(|name| format!("{name}: {:?}, not {:?}", seen.get(name), all.get(name)))
-                    .collect();
-                format!("{} sees {} of {}; {}", host.label, seen.len(), all.len(), rows.join("; "))
-            })
+            let own = NameHash::of(&local.name);
+            let others = all.iter().filter(|(hash, _)| **hash != own).map(|(_, other)| other);
+            let as_shown = seen.iter().map(|member| (&member.name, member.session));
+            let is_complete = all.get(&own).is_some_and(|(_, session)| *session == local.session)
+                && others.map(|(name, session)| (name, *session)).eq(as_shown);
+            (!is_complete).then(|| differences(&host.label, local, seen, &all))
         })
     }
 
@@ -269,6 +260,13 @@ impl Cluster {
     pub fn assert_quiet(&self, since: Instant, except: &[&str]) {
         if let Some(noise) = self.noise(since, except) {
             self.fail(&noise);
+        }
+    }
+
+    /// From now on what nodes report is kept, also in a run that is watched.
+    pub(crate) fn listen(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.listens = true;
         }
     }
 
@@ -336,4 +334,25 @@ impl Cluster {
         }
         panic!("after {:?}: {what}", self.elapsed())
     }
+}
+
+/// What is missing or too much in a view, this node itself included.
+fn differences(
+    label: &str,
+    local: MemberView,
+    seen: Vec<MemberView>,
+    all: &BTreeMap<NameHash, (NodeName, Session)>,
+) -> String {
+    let seen = seen.into_iter().chain([local]).map(|member| (member.name, member.session));
+    let seen: BTreeMap<NodeName, Session> = seen.collect();
+    let all: BTreeMap<NodeName, Session> = all.values().cloned().collect();
+    let differs = |name: &&NodeName| seen.get(*name) != all.get(*name);
+    let names: BTreeSet<&NodeName> = seen.keys().chain(all.keys()).collect();
+    let rows: Vec<String> = names
+        .into_iter()
+        .filter(differs)
+        .take(LISTED)
+        .map(|name| format!("{name}: {:?}, not {:?}", seen.get(name), all.get(name)))
+        .collect();
+    format!("{label} sees {} of {}; {}", seen.len(), all.len(), rows.join("; "))
 }

@@ -258,6 +258,7 @@ impl<'a> Run<'a> {
             self.cluster.run_for(settled - self.cluster.now());
         }
         let quiet = self.cluster.now();
+        self.cluster.listen();
         // What was told before has been passed on by then.
         let half = self.scenario.quiet / 2;
         self.cluster.run_for(half);

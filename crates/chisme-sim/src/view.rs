@@ -3,10 +3,16 @@
 //! What a user who reads only events believes must at every moment be what the node itself says,
 //! and for one member `Up` alternates with `Down` or `Left`. This module knows nothing of networks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
-use chisme_proto::{Event, MemberState, MemberView, NodeName, Session};
+use chisme_proto::{Event, MemberState, MemberView, NameHash, NodeName, Session};
+
+use crate::mixer::Mixer;
+
+/// Members by the hash of their name: it is asked for at every event of every node. Nothing depends on its order.
+type Members = HashMap<NameHash, Known, BuildHasherDefault<Mixer>>;
 
 /// What somebody who has read all events of a node believes.
 #[derive(Debug, Default)]
@@ -14,15 +20,21 @@ pub(crate) struct View {
     /// What it began with, if that was not nothing: one for all nodes that began alike.
     base: Option<Base>,
     /// What the events have said since.
-    members: BTreeMap<NodeName, Believed>,
+    members: Members,
     up: usize,
 }
 
 /// What a node believed in the beginning: that all of these are up, save itself.
 #[derive(Clone, Debug)]
 struct Base {
-    all: Arc<BTreeMap<NodeName, Believed>>,
+    all: Arc<Members>,
     own: NodeName,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    name: NodeName,
+    believed: Believed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,36 +45,40 @@ struct Believed {
 
 /// Members that nodes were told of before anything happened.
 #[derive(Clone, Debug)]
-pub(crate) struct Acquaintance(Arc<BTreeMap<NodeName, Believed>>);
+pub(crate) struct Acquaintance(Arc<Members>);
 
 impl Acquaintance {
     pub(crate) fn of(members: impl Iterator<Item = (NodeName, Session)>) -> Self {
-        let believed = |session| Believed { state: MemberState::Alive, session };
-        Self(Arc::new(members.map(|(name, session)| (name, believed(session))).collect()))
+        let known = |(name, session)| {
+            let believed = Believed { state: MemberState::Alive, session };
+            (NameHash::of(&name), Known { name, believed })
+        };
+        Self(Arc::new(members.map(known).collect()))
     }
 
     /// The view of one of them, after the events that told it of the others.
     pub(crate) fn view_of(&self, own: &NodeName) -> View {
         let base = Base { all: Arc::clone(&self.0), own: own.clone() };
-        View { up: self.0.len() - 1, base: Some(base), members: BTreeMap::new() }
+        View { up: self.0.len() - 1, base: Some(base), members: Members::default() }
     }
 }
 
 impl View {
     /// What is believed of a member.
     fn of(&self, name: &NodeName) -> Option<Believed> {
-        let said = self.members.get(name);
-        let base = || self.base.as_ref().filter(|base| base.own != *name)?.all.get(name);
-        said.or_else(base).copied()
+        let hash = NameHash::of(name);
+        let said = self.members.get(&hash);
+        let base = || self.base.as_ref().filter(|base| base.own != *name)?.all.get(&hash);
+        said.or_else(base).map(|known| known.believed)
     }
 
     /// Everybody of whom anything is believed.
     fn all(&self) -> impl Iterator<Item = (&NodeName, Believed)> {
         let untouched = self.base.iter().flat_map(|base| {
-            let others = base.all.iter().filter(|(name, _)| **name != base.own);
-            others.filter(|(name, _)| !self.members.contains_key(*name))
+            let others = base.all.iter().filter(|(_, known)| known.name != base.own);
+            others.filter(|(hash, _)| !self.members.contains_key(*hash))
         });
-        self.members.iter().chain(untouched).map(|(name, known)| (name, *known))
+        self.members.iter().chain(untouched).map(|(_, known)| (&known.name, known.believed))
     }
 
     /// Who is up, each in which session.
@@ -104,7 +120,8 @@ impl View {
         self.up = self.up + usize::from(next.is_up())
             - usize::from(before.is_some_and(|known| known.state.is_up()));
         let believed = Believed { state: next, session: member.session };
-        self.members.insert(member.name.clone(), believed);
+        let known = Known { name: member.name.clone(), believed };
+        self.members.insert(NameHash::of(&member.name), known);
         Ok(())
     }
 

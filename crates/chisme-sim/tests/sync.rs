@@ -29,3 +29,19 @@ fn who_joins_a_thousand_knows_them_in_half_a_second_and_is_known_in_three() {
         });
     }
 }
+
+#[test]
+fn while_many_join_few_views_are_compared() {
+    for seed in seeds(3) {
+        let mut cluster = Cluster::new(seed);
+        cluster.seed_with(&["n0"]);
+        for n in 0..100 {
+            cluster.start(&format!("n{n}"));
+            cluster.run_for(millis(100));
+        }
+        // At 200 ms, as while a view changes for a moment, it would be fifty.
+        let rounds = cluster.counters("n0").sync_rounds;
+        assert!(rounds <= 20, "seed {seed}: {rounds} rounds in 10 s");
+        cluster.expect_complete_within(secs(1));
+    }
+}

@@ -77,7 +77,7 @@ impl Node {
         if !kind.is_frozen() && !speaks.contains(&header.version) {
             return Err(Rejection::WrongVersion);
         }
-        let parsed = wire::parse(kind, body).map_err(|_| Rejection::Malformed)?;
+        let parsed = wire::parse(kind, body, &self.names).map_err(|_| Rejection::Malformed)?;
         if !parsed.sender.endpoints.iter().all(is_usable) || !is_usable(from) {
             return Err(Rejection::Malformed);
         }
@@ -227,7 +227,7 @@ impl Node {
 
     /// A SWIM packet: first its sender, then its updates through the filter, then its message.
     fn take_swim(&mut self, peer: Peer, bytes: &[u8], now: Instant) -> Result<(), Rejection> {
-        let packet = Packet::parse(bytes).map_err(|_| Rejection::Malformed)?;
+        let packet = Packet::parse(bytes, &self.names).map_err(|_| Rejection::Malformed)?;
         let peer = &Peer { written: Written::To(packet.dst_life), ..peer };
         let src_incarnation = packet.src_incarnation.min(LAST_INCARNATION);
         let Some(src) = self.admit_sender(peer, src_incarnation, now) else {

@@ -107,9 +107,9 @@ fn of_swim(keys: &KeyRing, datagram: &[u8]) -> Option<((Session, Life), Packet)>
     if header.kind != Kind::Swim as u8 {
         return None;
     }
-    let parsed = parse(Kind::Swim, body).expect("well formed");
+    let parsed = parse(Kind::Swim, body, &Names::default()).expect("well formed");
     let Body::Swim(packet) = parsed.body else { return None };
-    let packet = Packet::parse(packet).expect("well formed");
+    let packet = Packet::parse(packet, &Names::default()).expect("well formed");
     Some(((header.sender, parsed.sender.life), packet))
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use foca::{Member, State};
+use rand::RngExt;
 
 use super::inbound::Peer;
 use super::{Node, Only};
@@ -17,6 +18,9 @@ const NUDGE_PERIOD: Duration = Duration::from_millis(100);
 
 /// Close to the end of its incarnations a node raises its life instead.
 pub(super) const LAST_INCARNATION: Incarnation = LEFT - 256;
+
+/// How many places of the table are tried by chance before all members are looked at.
+const RANDOM_PLACES: usize = 16;
 
 /// The fewest tombstones that are kept.
 const MIN_TOMBSTONES: usize = 256;
@@ -116,6 +120,9 @@ impl Node {
             return;
         }
         if let Some(entry) = self.table.find(hash) {
+            if is_no_news(entry, age, held) {
+                return;
+            }
             let id = entry.id();
             // What this side holds of a mate is old news while the mate is coming over.
             let carried = entry.is_carried() && held.state == State::Down;
@@ -378,8 +385,16 @@ impl Node {
         self.count_swim(result);
     }
 
+    /// Any of the members that are wanted, each with the same chance.
     pub(super) fn random_member(&mut self, wanted: impl Fn(&Entry) -> bool) -> Option<Id> {
         use rand::seq::IteratorRandom;
+        // Where many are wanted, one of the first places that come to mind has one.
+        for _ in 0..RANDOM_PLACES {
+            let place = self.rng.random_range(0..self.table.places());
+            if let Some(entry) = self.table.at_place(place).filter(|entry| wanted(entry)) {
+                return Some(entry.id());
+            }
+        }
         self.table.iter().filter(|entry| wanted(entry)).map(Entry::id).choose(&mut self.rng)
     }
 
@@ -396,6 +411,12 @@ impl Node {
     pub(super) fn may_nudge(&mut self, id: &Id, now: Instant) -> bool {
         self.table.may_nudge(id.index, NUDGE_PERIOD, now)
     }
+}
+
+/// Whether "it is up" says nothing of a member that we do not hold, as with nearly all rumours.
+fn is_no_news(entry: &Entry, age: (Session, Life), held: Held) -> bool {
+    let is_known = |ours: Held| ours.state != State::Down && ours.incarnation >= held.incarnation;
+    held.state == State::Alive && entry.id().age() == age && entry.held().is_some_and(is_known)
 }
 
 /// What is said of a member: by itself or by others.

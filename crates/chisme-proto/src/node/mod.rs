@@ -50,8 +50,9 @@ use crate::detect::LocalHealth;
 use crate::envelope::{self, Sequence};
 use crate::identity::NameHash;
 use crate::limit::{SourceLimits, TokenBucket};
+use crate::names::Names;
 use crate::replay::{RecentTags, Windows};
-use crate::roster::Run;
+use crate::roster::{Roster, Run};
 use crate::swim::{Effects, Engine, Id, Incarnation, OWN_INDEX, Parameters};
 #[cfg(debug_assertions)]
 use crate::table::Held;
@@ -122,6 +123,8 @@ pub struct Node {
     started: Instant,
     rng: ChaCha8Rng,
 
+    /// What others are called, by those who speak of them.
+    names: Names,
     name: NodeName,
     hash: NameHash,
     session: Session,
@@ -200,13 +203,14 @@ impl Node {
         let mut rng = ChaCha8Rng::from_seed(seed);
         let hash = NameHash::of(&identity.name);
         let age = (identity.session, Life::default());
-        let own = Run::new(identity.name.clone(), hash, age, identity.endpoints);
+        let own = Run::new(identity.name.clone(), age, identity.endpoints);
         let id = Id::new(age, OWN_INDEX);
         let parameters = parameters(&config, &identity.name, id, rng.random());
         let mut node = Self {
             keys: config.keys.clone(),
             phase: Phase::Running,
             started: now,
+            names: config.roster.as_ref().map_or_else(Names::default, Roster::names),
             hash,
             session: identity.session,
             life: Life::default(),
@@ -343,7 +347,9 @@ impl Node {
 
     /// All other members that have been up, by name hash: up, Down and Left.
     pub fn members(&self) -> Vec<MemberView> {
-        self.table.iter().filter_map(|entry| self.table.view(entry)).collect()
+        let mut members = Vec::with_capacity(self.table.len());
+        members.extend(self.table.iter().filter_map(|entry| self.table.view(entry)));
+        members
     }
 
     /// One other member, if it has been up.
@@ -468,7 +474,7 @@ impl Node {
 
     /// This node as foca's codec writes it.
     fn own_run(&self) -> Run {
-        Run::new(self.name.clone(), self.hash, (self.session, self.life), self.endpoints)
+        Run::new(self.name.clone(), (self.session, self.life), self.endpoints)
     }
 
     fn output(&mut self, output: Output) {

@@ -29,6 +29,10 @@ const SETTLED: Duration = Duration::from_secs(1);
 /// A wait from which it goes back to the first as soon as the view changes.
 const LONG_ROUND: Duration = Duration::from_secs(1);
 
+/// After so many rounds in a row between which the view changed, many are coming or going, of whom rumours
+/// tell: then it is the long wait that lies between two rounds.
+const QUICK_ROUNDS: u32 = 5;
+
 /// Comparisons begun because a digest differs, and sums answered with pages, per second and at once.
 const COMPARISONS_PER_SECOND: u32 = 20;
 const COMPARISONS_BURST: u32 = 20;
@@ -55,6 +59,8 @@ pub(super) struct Sync {
     wait: Duration,
     /// Whether the view changed since the last round.
     changed: bool,
+    /// How many rounds in a row it had changed before.
+    changed_rounds: u32,
     /// Whether a page brought something since the last round: others are likely to differ.
     pub(super) differed: bool,
     /// When the view changed last.
@@ -79,6 +85,7 @@ impl Sync {
         Self {
             wait: FIRST_ROUND,
             changed: false,
+            changed_rounds: 0,
             differed: false,
             changed_at: now,
             doubt_at: now,
@@ -141,7 +148,12 @@ impl Node {
     pub(super) fn sync_due(&mut self, now: Instant) {
         let changed = std::mem::take(&mut self.sync.changed);
         let differed = std::mem::take(&mut self.sync.differed);
-        self.sync.wait = if changed { FIRST_ROUND } else { (self.sync.wait * 2).min(LAST_ROUND) };
+        self.sync.changed_rounds = if changed { self.sync.changed_rounds + 1 } else { 0 };
+        self.sync.wait = match self.sync.changed_rounds {
+            0 => (self.sync.wait * 2).min(LAST_ROUND),
+            1..=QUICK_ROUNDS => FIRST_ROUND,
+            _ => LONG_ROUND,
+        };
         if let Some(id) = self.random_member(Entry::is_up) {
             self.counters.sync_rounds += 1;
             if differed {

@@ -17,7 +17,7 @@ use crate::swim::{Id, state_to_wire};
 use crate::sync::digest::{BucketSet, is_in};
 use crate::table::Entry;
 use crate::wire::{Body, List, SyncBody, SyncNext, SyncPage, Update, encoded_len};
-use crate::{Instant, MemberState};
+use crate::{Instant, Life, MemberState, Session};
 
 /// How many pages are sent before the receiver has to ask for more.
 const WINDOW: usize = 16;
@@ -66,7 +66,7 @@ impl Node {
                 Some(above) => self.postpone(Postponed { to: *to, addr, buckets, above }, now),
             };
         }
-        let rows = self.rows(buckets, above, LAST);
+        let rows = self.rows(buckets, above, LAST, |_, _, _| true);
         let mut left = rows.as_slice();
         let mut above = above;
         for n in 1..=WINDOW {
@@ -156,15 +156,26 @@ impl Node {
     }
 
     /// What is known of the members in these buckets above one name hash and up to another, ourselves among
-    /// them, by name hash.
-    fn rows(&self, buckets: BucketSet, above: Option<[u8; 16]>, up_to: [u8; 16]) -> Vec<Update> {
+    /// them, by name hash: of those of whom `wanted` says so, told their age and whether they left.
+    fn rows(
+        &self,
+        buckets: BucketSet,
+        above: Option<[u8; 16]>,
+        up_to: [u8; 16],
+        wanted: impl Fn(NameHash, (Session, Life), bool) -> bool,
+    ) -> Vec<Update> {
         let (above, up_to) = (above.map(NameHash::from_bytes), NameHash::from_bytes(up_to));
-        let wanted = |hash: NameHash| is_in(buckets, hash);
         let in_range = self.table.above(above).take_while(|entry| entry.hash() <= up_to);
-        let of_members = in_range.filter(|entry| wanted(entry.hash()));
+        let of_members = in_range.filter(|entry| {
+            let hash = entry.hash();
+            is_in(buckets, hash) && wanted(hash, entry.id().age(), entry.has_left())
+        });
         let mut rows: Vec<Update> = of_members.filter_map(row_of).collect();
-        let is_ours = self.hash <= up_to && above.is_none_or(|above| self.hash > above);
-        if is_ours && wanted(self.hash) && self.endpoints.are_usable() {
+        let is_ours = is_in(buckets, self.hash)
+            && self.hash <= up_to
+            && above.is_none_or(|above| self.hash > above)
+            && wanted(self.hash, (self.session, self.life), false);
+        if is_ours && self.endpoints.are_usable() {
             let place = rows.partition_point(|row| row.hash() < self.hash);
             let own = Update {
                 name: self.name.clone(),
@@ -191,11 +202,12 @@ impl Node {
         let mut held_up = Vec::new();
         let mut contradicts = false;
         for row in &page.rows.0 {
-            if !self.is_known(row) {
+            let mut known = self.table.find(row.hash());
+            if !known.is_some_and(|entry| is_known(entry, row)) {
                 let told = self.sync.told.take(now);
                 self.filter_update(row, by, told, now);
+                known = self.table.find(row.hash());
             }
-            let known = self.table.find(row.hash());
             let entry = known.filter(|entry| entry.id().age() == (row.session, row.life));
             match row.swim_state() {
                 State::Alive => {
@@ -237,30 +249,28 @@ impl Node {
         }
     }
 
-    /// Whether a row says nothing that we do not hold already, as nearly all do.
-    fn is_known(&self, row: &Update) -> bool {
-        let Some(entry) = self.table.find(row.hash()) else { return false };
-        entry.id().age() == (row.session, row.life)
-            && entry.held().is_some_and(|held| match (held.state, row.swim_state()) {
-                (State::Down, _) => true,
-                (_, State::Down) => false,
-                _ => held.incarnation >= row.incarnation,
-            })
-    }
-
     /// What we know in the range of a page and its writer does not.
     fn lacking(&self, page: &SyncPage) -> Vec<Update> {
-        let theirs: std::collections::BTreeMap<NameHash, &Update> =
-            page.rows.0.iter().map(|row| (row.hash(), row)).collect();
-        let mut rows = self.rows(page.buckets, page.above, page.up_to);
-        rows.retain(|ours| {
-            theirs.get(&ours.hash()).is_none_or(|theirs| {
-                let (we, they) = ((ours.session, ours.life), (theirs.session, theirs.life));
-                we > they || (we == they && is_down(ours) && !is_down(theirs))
+        let mut theirs: Vec<&Update> = page.rows.0.iter().collect();
+        theirs.sort_by_key(|row| row.hash());
+        self.rows(page.buckets, page.above, page.up_to, |hash, ours, left| {
+            let known = theirs.binary_search_by_key(&hash, |row| row.hash());
+            known.map_or(true, |at| {
+                let age = (theirs[at].session, theirs[at].life);
+                ours > age || (ours == age && left && !is_down(theirs[at]))
             })
-        });
-        rows
+        })
     }
+}
+
+/// Whether a row says nothing that we do not hold already, as nearly all do.
+fn is_known(entry: &Entry, row: &Update) -> bool {
+    entry.id().age() == (row.session, row.life)
+        && entry.held().is_some_and(|held| match (held.state, row.swim_state()) {
+            (State::Down, _) => true,
+            (_, State::Down) => false,
+            _ => held.incarnation >= row.incarnation,
+        })
 }
 
 fn is_down(row: &Update) -> bool {

@@ -11,6 +11,7 @@ use super::packet::{
     LEFT, Message, Packet, PeerRef, encode_ack, encode_header, encode_nack, encode_updates,
 };
 use crate::identity::NameHash;
+use crate::names::Names;
 use crate::roster::Run;
 use crate::wire::golden::{addr, check, hex, name};
 use crate::{Detector, Endpoints, Life, Session};
@@ -25,7 +26,7 @@ fn id(session: u64, life: u16, index: Index) -> Id {
 }
 
 fn run(id: Id, text: &str, endpoints: Endpoints) -> (Index, Run) {
-    (id.index, Run::new(name(text), NameHash::of(&name(text)), id.age(), endpoints))
+    (id.index, Run::new(name(text), id.age(), endpoints))
 }
 
 /// This node is `n1@host`; `n2` is known at an IPv4 address, `n3` at both families.
@@ -95,7 +96,7 @@ fn every_message() {
         let mut bytes = Vec::new();
         encode_header(&header, &directory(), &mut bytes).expect("all are known");
         check(FIXTURE, name, &hex(&bytes));
-        let packet = Packet::parse(&bytes).expect("well formed");
+        let packet = Packet::parse(&bytes, &Names::default()).expect("well formed");
         assert_eq!((packet.src_incarnation, packet.dst_life), (300, n2().life));
         assert_eq!((packet.message, packet.updates.len()), (expected, 0));
     }
@@ -105,7 +106,7 @@ fn every_message() {
 fn a_nack_names_whom_the_relay_could_not_reach() {
     let bytes = encode_nack(300, n2().life, &n3(), 9, &directory()).expect("known");
     check(FIXTURE, "nack", &hex(&bytes));
-    let packet = Packet::parse(&bytes).expect("well formed");
+    let packet = Packet::parse(&bytes, &Names::default()).expect("well formed");
     let about = PeerRef { hash: hash(n3()), session: n3().session, life: n3().life };
     assert_eq!((packet.message, packet.updates.len()), (Message::Nack(about, 9), 0));
     assert_eq!((packet.src_incarnation, packet.dst_life), (300, n2().life));
@@ -121,7 +122,7 @@ fn updates() {
     let bytes = encode_updates(300, n2().life, &members, &directory());
     check(FIXTURE, "tell, with three updates", &hex(&bytes));
 
-    let packet = Packet::parse(&bytes).expect("well formed");
+    let packet = Packet::parse(&bytes, &Names::default()).expect("well formed");
     assert_eq!(packet.message, Message::Tell);
     let read = packet.updates.iter().map(|update| {
         let id = (update.hash(), update.session, update.life);
@@ -164,7 +165,7 @@ fn what_foca_writes_is_framed_as_written_down() {
     let [(to, bytes)] = &effects.sends[..] else { panic!("one Ack: {effects:?}") };
     assert_eq!(*to, n2());
     check(FIXTURE, "ack, with what foca piggybacks", &hex(bytes));
-    let packet = Packet::parse(bytes).expect("well formed");
+    let packet = Packet::parse(bytes, &Names::default()).expect("well formed");
     assert_eq!(packet.message, Message::Ack(9));
     assert!(packet.updates.iter().any(|update| update.name == name("n3@host")));
 }
@@ -196,7 +197,7 @@ fn a_node_that_leaves_says_so_by_the_last_incarnation() {
     engine.leave(&mut directory, &mut effects).expect("left");
     let (_, bytes) = effects.sends.last().expect("somebody is told");
     check(FIXTURE, "goodbye", &hex(bytes));
-    let packet = Packet::parse(bytes).expect("well formed");
+    let packet = Packet::parse(bytes, &Names::default()).expect("well formed");
     let own = packet.updates.iter().find(|update| update.name == name("n1@host"));
     let own = own.expect("its own Down");
     assert_eq!((own.incarnation, own.swim_state()), (LEFT, State::Down));

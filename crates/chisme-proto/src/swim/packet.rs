@@ -1,10 +1,12 @@
 //! A SWIM packet inside its section: what foca writes, and what the filter reads.
 
+use bincode::BorrowDecode;
 use bytes::{Buf, BufMut};
 use foca::{Header, Member, ProbeNumber, State};
 
 use super::id::{Directory, Id};
 use crate::identity::NameHash;
+use crate::names::Names;
 use crate::wire::{Malformed, Update, decode_prefix, encode};
 use crate::{Life, Session};
 
@@ -39,6 +41,9 @@ pub(crate) enum Message {
     Nack(PeerRef, ProbeNumber),
 }
 
+/// The bytes of the shortest update: `a@b` at an IPv4 address, with varints of one byte.
+pub(crate) const SHORTEST_UPDATE: usize = 22;
+
 /// A packet that came in.
 #[derive(Debug)]
 pub(crate) struct Packet {
@@ -51,15 +56,16 @@ pub(crate) struct Packet {
 
 impl Packet {
     /// Reads a whole packet; anything left over makes it malformed.
-    pub(crate) fn parse(mut bytes: &[u8]) -> Result<Self, Malformed> {
+    pub(crate) fn parse(mut bytes: &[u8], names: &Names) -> Result<Self, Malformed> {
         let src_incarnation = take(&mut bytes)?;
         let dst_life = take(&mut bytes)?;
         let message = parse_message(&mut bytes)?;
         let mut updates = Vec::new();
         if !bytes.is_empty() {
             let count = bytes.try_get_u16().map_err(|_| Malformed)?;
+            updates.reserve(usize::from(count).min(bytes.len() / SHORTEST_UPDATE));
             for _ in 0..count {
-                let update: Update = take(&mut bytes)?;
+                let update: Update = take_naming(&mut bytes, names.clone())?;
                 if !update.is_sound() {
                     return Err(Malformed);
                 }
@@ -74,8 +80,15 @@ impl Packet {
     }
 }
 
-fn take<'a, T: bincode::BorrowDecode<'a, ()>>(bytes: &mut &'a [u8]) -> Result<T, Malformed> {
-    let (value, used) = decode_prefix(bytes)?;
+fn take<'a, T: BorrowDecode<'a, ()>>(bytes: &mut &'a [u8]) -> Result<T, Malformed> {
+    take_naming(bytes, ())
+}
+
+fn take_naming<'a, N, T: BorrowDecode<'a, N>>(
+    bytes: &mut &'a [u8],
+    names: N,
+) -> Result<T, Malformed> {
+    let (value, used) = decode_prefix(bytes, names)?;
     *bytes = &bytes[used..];
     Ok(value)
 }

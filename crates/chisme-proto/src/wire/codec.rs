@@ -8,6 +8,7 @@ use bincode::enc::{Encode, Encoder};
 use bincode::error::{DecodeError, EncodeError};
 
 use crate::envelope::MAX_DATAGRAM;
+use crate::names::Names;
 use crate::{Endpoints, Life, MAX_RECORD_BYTES, NodeName, Session, VersionRange};
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_DATAGRAM>> =
@@ -44,22 +45,30 @@ pub(crate) fn encoded_len<T: Encode>(value: &T) -> usize {
     counted.bytes_written
 }
 
-/// Decodes a value that must fill `bytes` to the end.
-pub(crate) fn decode_all<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, Malformed> {
-    let (value, used) = decode_prefix(bytes)?;
+/// Decodes a value that must fill `bytes` to the end, with `names` for the names in it.
+pub(crate) fn decode_all<'a, N, T>(bytes: &'a [u8], names: N) -> Result<T, Malformed>
+where
+    T: BorrowDecode<'a, N>,
+{
+    let (value, used) = decode_prefix(bytes, names)?;
     if used == bytes.len() { Ok(value) } else { Err(Malformed) }
 }
 
 /// Decodes a value from the start of `bytes` and says how many it took.
-pub(crate) fn decode_prefix<'a, T: BorrowDecode<'a, ()>>(
-    bytes: &'a [u8],
-) -> Result<(T, usize), Malformed> {
-    bincode::borrow_decode_from_slice(bytes, CONFIG).map_err(|_| Malformed)
+pub(crate) fn decode_prefix<'a, N, T>(bytes: &'a [u8], names: N) -> Result<(T, usize), Malformed>
+where
+    T: BorrowDecode<'a, N>,
+{
+    bincode::borrow_decode_from_slice_with_context(bytes, CONFIG, names).map_err(|_| Malformed)
 }
 
 /// Decodes a value with lists in it, which must fill `bytes` to the end.
-pub(super) fn decode_lists<T: Decode<()>>(bytes: &[u8]) -> Result<T, Malformed> {
-    let (value, used) = bincode::decode_from_slice(bytes, LIST_CONFIG).map_err(|_| Malformed)?;
+pub(super) fn decode_lists<'a, N, T>(bytes: &'a [u8], names: N) -> Result<T, Malformed>
+where
+    T: BorrowDecode<'a, N>,
+{
+    let (value, used) = bincode::borrow_decode_from_slice_with_context(bytes, LIST_CONFIG, names)
+        .map_err(|_| Malformed)?;
     if used == bytes.len() { Ok(value) } else { Err(Malformed) }
 }
 
@@ -70,11 +79,12 @@ pub(super) fn encode_record<T: Encode>(content: &T) -> Vec<u8> {
 }
 
 /// Decodes a record's content; what follows it was added by a later version.
-pub(super) fn decode_record<T: Decode<()>>(bytes: &[u8]) -> Result<T, Malformed> {
+pub(super) fn decode_record<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, Malformed> {
     if bytes.len() > MAX_RECORD_BYTES {
         return Err(Malformed);
     }
-    let (content, _) = bincode::decode_from_slice(bytes, RECORD_CONFIG).map_err(|_| Malformed)?;
+    let (content, _) =
+        bincode::borrow_decode_from_slice(bytes, RECORD_CONFIG).map_err(|_| Malformed)?;
     Ok(content)
 }
 
@@ -84,18 +94,13 @@ impl Encode for NodeName {
     }
 }
 
-impl<C> Decode<C> for NodeName {
-    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        Self::parse(&String::decode(decoder)?).map_err(|_| DecodeError::Other("not a name"))
-    }
-}
-
-/// From the datagram as it lies there: a name is copied once.
-impl<'de, C> BorrowDecode<'de, C> for NodeName {
-    fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(
+/// From the datagram as it lies there: a name is copied once, and only if it was not heard of before.
+impl<'de> BorrowDecode<'de, Names> for NodeName {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = Names>>(
         decoder: &mut D,
     ) -> Result<Self, DecodeError> {
-        Self::parse(<&str>::borrow_decode(decoder)?).map_err(|_| DecodeError::Other("not a name"))
+        let text = <&str>::borrow_decode(decoder)?;
+        decoder.context().name(text).map_err(|_| DecodeError::Other("not a name"))
     }
 }
 
@@ -168,29 +173,23 @@ impl<T: Encode> Encode for List<T> {
     }
 }
 
-impl<C, T: Decode<C>> Decode<C> for List<T> {
-    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+impl<'de, C, T: BorrowDecode<'de, C>> BorrowDecode<'de, C> for List<T> {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(
+        decoder: &mut D,
+    ) -> Result<Self, DecodeError> {
         // Every element takes a byte at least: a length that is not there ends with the bytes.
         let len = u64::decode(decoder)?;
         let mut list = Vec::new();
         for _ in 0..len {
-            list.push(T::decode(decoder)?);
+            list.push(T::borrow_decode(decoder)?);
         }
         Ok(Self(list))
     }
 }
 
-impl<'de, C, T: Decode<C>> bincode::BorrowDecode<'de, C> for List<T> {
-    fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(
-        decoder: &mut D,
-    ) -> Result<Self, DecodeError> {
-        Self::decode(decoder)
-    }
-}
-
 macro_rules! borrow_decode {
     ($($name:ty),+) => {$(
-        impl<'de, C> bincode::BorrowDecode<'de, C> for $name {
+        impl<'de, C> BorrowDecode<'de, C> for $name {
             fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(
                 decoder: &mut D,
             ) -> Result<Self, DecodeError> {

@@ -15,12 +15,10 @@ use super::{
     RefusalBody, Sender, Standing, Token, Update, Welcome, decode_all, encode, pad_to, parse,
 };
 use crate::envelope::{HEADER_LEN, MAX_BODY};
+use crate::names::Names;
 use crate::record::digest::Summary;
-use crate::swim::{Message, Packet};
+use crate::swim::{Message, Packet, SHORTEST_UPDATE};
 use crate::{Endpoints, Life, NodeName, Session, VersionRange};
-
-/// The shortest update: `a@b` at an IPv4 address, with one-byte varints.
-const SHORTEST_UPDATE: usize = 22;
 
 fn a_name() -> impl Strategy<Value = NodeName> {
     "[a-zA-Z0-9_.-]{1,127}@[a-zA-Z0-9_.-]{1,127}"
@@ -214,13 +212,13 @@ fn written(sender: &Sender, body: &Body<'_>) -> Vec<u8> {
 /// Reads `bytes` as every kind. What is understood takes no more room than it came in.
 fn read_as_anything(bytes: &[u8]) {
     for kind in (0..=u8::MAX).filter_map(Kind::from_u8) {
-        let Ok(parsed) = parse(kind, bytes) else { continue };
+        let Ok(parsed) = parse(kind, bytes, &Names::default()) else { continue };
         let again = written(&parsed.sender, &parsed.body);
         assert!(again.len() <= bytes.len(), "{kind:?}");
-        let twice = parse(kind, &again).expect("we wrote it");
+        let twice = parse(kind, &again, &Names::default()).expect("we wrote it");
         assert_eq!((twice.sender, twice.body), (parsed.sender, parsed.body));
     }
-    if let Ok(packet) = Packet::parse(bytes) {
+    if let Ok(packet) = Packet::parse(bytes, &Names::default()) {
         assert!(packet.updates.len() * SHORTEST_UPDATE <= bytes.len());
     }
 }
@@ -286,7 +284,7 @@ proptest! {
     fn what_was_written_reads_back(parts in parts()) {
         for body in parts.bodies() {
             let bytes = written(&parts.sender, &body);
-            let parsed = parse(body.kind(), &bytes).expect("we wrote it");
+            let parsed = parse(body.kind(), &bytes, &Names::default()).expect("we wrote it");
             assert_eq!((&parsed.sender, &parsed.body), (&parts.sender, &body));
         }
     }
@@ -295,7 +293,7 @@ proptest! {
     fn updates_read_back(update in an_update()) {
         let mut bytes = Vec::new();
         encode(&update, &mut bytes);
-        assert_eq!(decode_all(&bytes), Ok(update));
+        assert_eq!(decode_all(&bytes, Names::default()), Ok(update));
     }
 
     /// bincode has seen its last release; what takes its place must not change the wire.
@@ -350,7 +348,7 @@ proptest! {
         Body::Leaving.append_to(&parts.sender, &mut datagram);
         pad_to(total, &mut datagram);
         assert_eq!(datagram.len(), total - 16);
-        let parsed = parse(Kind::Leaving, &datagram[HEADER_LEN..]).expect("we wrote it");
+        let parsed = parse(Kind::Leaving, &datagram[HEADER_LEN..], &Names::default()).expect("we wrote it");
         assert_eq!((parsed.sender, parsed.unknown_sections), (parts.sender, 0));
     }
 }
@@ -383,12 +381,12 @@ fn a_packet_is_read_to_its_last_update() {
     let mut bytes = vec![0, 0, 9, 0, 2];
     encode(&update, &mut bytes);
     assert_eq!(bytes.len(), 5 + SHORTEST_UPDATE);
-    assert!(Packet::parse(&bytes).is_err(), "one is missing");
+    assert!(Packet::parse(&bytes, &Names::default()).is_err(), "one is missing");
     encode(&update, &mut bytes);
-    let packet = Packet::parse(&bytes).expect("two updates");
+    let packet = Packet::parse(&bytes, &Names::default()).expect("two updates");
     assert_eq!((packet.message, packet.updates), (Message::Tell, vec![update.clone(), update]));
     bytes.push(0);
-    assert!(Packet::parse(&bytes).is_err(), "one byte too many");
+    assert!(Packet::parse(&bytes, &Names::default()).is_err(), "one byte too many");
 }
 
 /// Memory is asked for by what is there, not by what a length says: were it otherwise, the larger
@@ -399,11 +397,11 @@ fn a_length_that_is_not_there_is_malformed() {
         let mut name = vec![253];
         name.extend(len.to_le_bytes());
         name.extend([b'a'; 64]);
-        assert!(decode_all::<NodeName>(&name).is_err(), "{len}");
+        assert!(decode_all::<_, NodeName>(&name, Names::default()).is_err(), "{len}");
         let mut body = vec![1, 0, u8::try_from(name.len()).expect("short")];
         body.extend(&name);
-        assert!(parse(Kind::Leaving, &body).is_err(), "{len}");
+        assert!(parse(Kind::Leaving, &body, &Names::default()).is_err(), "{len}");
         let packet = [&[0, 0, 9, 0xff, 0xff][..], &name].concat();
-        assert!(Packet::parse(&packet).is_err(), "{len}");
+        assert!(Packet::parse(&packet, &Names::default()).is_err(), "{len}");
     }
 }

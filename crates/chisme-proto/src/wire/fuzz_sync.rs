@@ -8,6 +8,7 @@ use proptest::sample::Index;
 
 use super::golden::{addr, sender};
 use super::{Body, Kind, List, SyncBody, SyncNext, SyncPage, Update, parse};
+use crate::names::Names;
 use crate::sync::digest::{BUCKETS, Sums};
 use crate::{Endpoints, Life, NodeName, Session};
 
@@ -64,7 +65,7 @@ proptest! {
     #[test]
     fn what_was_written_reads_back(body in a_body()) {
         let datagram = written(&body);
-        let parsed = parse(Kind::Sync, &datagram).expect("well formed");
+        let parsed = parse(Kind::Sync, &datagram, &Names::default()).expect("well formed");
         assert_eq!(parsed.body, Body::Sync(body));
         assert_eq!(parsed.unknown_sections, 0);
     }
@@ -83,7 +84,7 @@ proptest! {
         if let Some(cut) = cut {
             datagram.truncate(cut.index(datagram.len()));
         }
-        if let Ok(parsed) = parse(Kind::Sync, &datagram)
+        if let Ok(parsed) = parse(Kind::Sync, &datagram, &Names::default())
             && let Body::Sync(SyncBody { page: Some(page), .. }) = parsed.body
         {
             // A claimed length that is not there costs no memory.

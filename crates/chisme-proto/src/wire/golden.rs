@@ -10,6 +10,7 @@ use super::{
     Proof, RefusalBody, Sender, Standing, Token, Welcome, pad_to, parse,
 };
 use crate::envelope::{self, Header, Sequence};
+use crate::names::Names;
 use crate::{
     ClusterName, Cookie, Endpoints, KeyRing, Life, NodeName, Session, StretchedCookie, VersionRange,
 };
@@ -107,7 +108,7 @@ pub(super) fn hold_in(fixture: &str, name: &str, sender: &Sender, body: &Body<'_
     let (header, bytes) = envelope::open(&ring(), &datagram).expect("authentic");
     let kind = Kind::from_u8(header.kind).expect("a kind");
     assert_eq!((kind, header.receiver), (body.kind(), receiver));
-    let parsed = parse(kind, bytes).expect("well formed");
+    let parsed = parse(kind, bytes, &Names::default()).expect("well formed");
     assert_eq!((&parsed.sender, &parsed.body), (sender, body));
     assert_eq!(parsed.unknown_sections, 0);
 }
@@ -225,7 +226,7 @@ fn a_datagram_of_a_later_version_with_a_section_that_we_do_not_know_is_read() {
     let mut datagram = envelope::start();
     Body::Leaving.append_to(&sender(), &mut datagram);
     datagram.extend_from_slice(&[200, 0, 2, 0xff, 0xff]);
-    let parsed = parse(Kind::Leaving, &datagram[30..]).expect("well formed");
+    let parsed = parse(Kind::Leaving, &datagram[30..], &Names::default()).expect("well formed");
     assert_eq!((parsed.body, parsed.unknown_sections), (Body::Leaving, 1));
 }
 

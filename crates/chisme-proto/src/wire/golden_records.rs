@@ -5,6 +5,7 @@ use super::{
     Body, Kind, List, RecordAsk, RecordBody, RecordKey, RecordNews, RecordPage, RecordPart,
     RecordRow, attach_record_digest, parse, record_from_bytes, record_to_bytes,
 };
+use crate::names::Names;
 use crate::record::digest::Summary;
 use crate::{Record, Service, ServiceStatus, Session};
 
@@ -75,7 +76,7 @@ fn a_digest_rides_on_a_swim_datagram_and_nowhere_else() {
     let mut datagram = crate::envelope::start();
     Body::Swim(&[5, 0, 0, 9]).append_to(&sender(), &mut datagram);
     assert!(attach_record_digest(0x0102_0304_0506_0708, &mut datagram));
-    let parsed = parse(Kind::Swim, &datagram[30..]).expect("well formed");
+    let parsed = parse(Kind::Swim, &datagram[30..], &Names::default()).expect("well formed");
     assert_eq!((parsed.record_digest, parsed.unknown_sections), (Some(0x0102_0304_0506_0708), 0));
     check(FIXTURE, "digest", &hex(&datagram[datagram.len() - 11..]));
     datagram.resize(1_232 - 16 - 10, 0);
@@ -84,7 +85,7 @@ fn a_digest_rides_on_a_swim_datagram_and_nowhere_else() {
     let mut datagram = crate::envelope::start();
     Body::Leaving.append_to(&sender(), &mut datagram);
     assert!(attach_record_digest(1, &mut datagram));
-    let parsed = parse(Kind::Leaving, &datagram[30..]).expect("well formed");
+    let parsed = parse(Kind::Leaving, &datagram[30..], &Names::default()).expect("well formed");
     assert_eq!((parsed.record_digest, parsed.unknown_sections), (None, 1));
 }
 
@@ -108,7 +109,7 @@ fn numbers_that_do_not_fit_each_other_are_malformed() {
     for body in bad {
         let mut datagram = crate::envelope::start();
         Body::Record(body).append_to(&sender(), &mut datagram);
-        assert!(parse(Kind::Record, &datagram[30..]).is_err());
+        assert!(parse(Kind::Record, &datagram[30..], &Names::default()).is_err());
     }
 }
 
@@ -121,7 +122,10 @@ fn a_datagram_full_of_small_parts_is_read() {
     let body = Body::Record(RecordBody { parts, ..RecordBody::default() });
     body.append_to(&sender(), &mut datagram);
     assert!((1_100..=1_216).contains(&datagram.len()), "{}", datagram.len());
-    assert_eq!(parse(Kind::Record, &datagram[30..]).expect("well formed").body, body);
+    assert_eq!(
+        parse(Kind::Record, &datagram[30..], &Names::default()).expect("well formed").body,
+        body
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::golden::{addr, check, hex, hold_in, sender};
 use super::{Body, Kind, List, SyncBody, SyncNext, SyncPage, Update, attach_view_digest, parse};
 use crate::envelope::HEADER_LEN;
 use crate::identity::NameHash;
+use crate::names::Names;
 use crate::sync::digest::{BUCKETS, Sums};
 use crate::{Endpoints, Life, NodeName, Session};
 
@@ -36,7 +37,7 @@ fn a_view_digest_rides_on_a_swim_datagram_and_nowhere_else() {
         let mut datagram = crate::envelope::start();
         body.append_to(&sender(), &mut datagram);
         assert!(attach_view_digest(0x0102_0304_0506_0708, &mut datagram));
-        let parsed = parse(kind, &datagram[HEADER_LEN..]).expect("well formed");
+        let parsed = parse(kind, &datagram[HEADER_LEN..], &Names::default()).expect("well formed");
         (parsed.view_digest, parsed.record_digest, parsed.unknown_sections, datagram)
     };
     let (view, record, unknown, datagram) = riding(Body::Swim(&[5, 0, 0, 9]), Kind::Swim);
@@ -99,6 +100,6 @@ fn a_page_with_a_row_that_no_member_can_have_is_malformed() {
         let body = Body::Sync(SyncBody { page: Some(page), ..SyncBody::default() });
         let mut datagram = Vec::new();
         body.append_to(&sender(), &mut datagram);
-        assert!(parse(Kind::Sync, &datagram).is_err());
+        assert!(parse(Kind::Sync, &datagram, &Names::default()).is_err());
     }
 }

@@ -29,6 +29,7 @@ pub(crate) use sections::{
 pub(crate) use sync::{SyncBody, SyncNext, SyncPage};
 
 use crate::envelope;
+use crate::names::Names;
 use crate::record::digest::Summary;
 
 /// What a datagram is for. Hello to Refused are frozen: every version reads them alike.
@@ -106,6 +107,10 @@ mod tag {
 /// Bytes before the payload of a section.
 pub(crate) const SECTION_HEADER_LEN: usize = 3;
 
+/// Room beside a SWIM packet: for its header, two digests in sections of their own, and the tag.
+const BESIDE_PACKET: usize =
+    3 * SECTION_HEADER_LEN + 2 * size_of::<u64>() + crate::keyring::TAG_LEN;
+
 /// What a datagram says, besides who sends it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Body<'a> {
@@ -149,6 +154,12 @@ impl Body<'_> {
     /// Appends sender and body to a datagram that `envelope::start` began.
     pub(crate) fn append_to(&self, sender: &Sender, datagram: &mut Vec<u8>) {
         section(tag::SENDER, sender, datagram);
+        match self {
+            // What is long gets its room at once.
+            Self::Swim(packet) => datagram.reserve(packet.len() + BESIDE_PACKET),
+            Self::Sync(SyncBody { page: Some(_), .. }) => datagram.reserve(envelope::MAX_BODY),
+            _ => {}
+        }
         match self {
             Self::Hello(hello) => section(tag::HELLO, hello, datagram),
             Self::HelloAck(ack) => section(tag::ACK, ack, datagram),
@@ -257,7 +268,11 @@ pub(crate) struct Parsed<'a> {
 }
 
 /// Reads the sections of a datagram of kind `kind`; each known one may stand there once.
-pub(crate) fn parse(kind: Kind, body: &[u8]) -> Result<Parsed<'_>, Malformed> {
+pub(crate) fn parse<'a>(
+    kind: Kind,
+    body: &'a [u8],
+    names: &Names,
+) -> Result<Parsed<'a>, Malformed> {
     debug_assert!(body.len() <= envelope::MAX_BODY, "the envelope checks the length");
     let mut unknown_sections = 0;
     let mut sender = None;
@@ -270,21 +285,29 @@ pub(crate) fn parse(kind: Kind, body: &[u8]) -> Result<Parsed<'_>, Malformed> {
         let (tag, payload);
         (tag, payload, rest) = split_section(rest)?;
         match (tag, kind) {
-            (tag::SENDER, _) => put(&mut sender, decode_all(payload)?)?,
-            (tag::HELLO, Kind::Hello) => put(&mut main, Body::Hello(decode_all(payload)?))?,
-            (tag::ACK, Kind::HelloAck) => put(&mut main, Body::HelloAck(decode_all(payload)?))?,
-            (tag::PROOF, Kind::Proof) => put(&mut main, Body::Proof(decode_all(payload)?))?,
-            (tag::WELCOME, Kind::Welcome) => put(&mut main, Body::Welcome(decode_all(payload)?))?,
-            (tag::REFUSAL, Kind::Refused) => put(&mut main, Body::Refused(decode_all(payload)?))?,
-            (tag::SWIM, Kind::Swim) => put(&mut main, Body::Swim(payload))?,
-            (tag::ECHO, Kind::Echo) => put(&mut main, Body::Echo(decode_all(payload)?))?,
-            (tag::ECHO, Kind::EchoReply) => put(&mut main, Body::EchoReply(decode_all(payload)?))?,
-            (tag::INTRODUCTION, Kind::Introduce) => {
-                put(&mut main, Body::Introduce(decode_all(payload)?))?;
+            (tag::SENDER, _) => put(&mut sender, decode_all(payload, names.clone())?)?,
+            (tag::HELLO, Kind::Hello) => {
+                put(&mut main, Body::Hello(decode_all(payload, names.clone())?))?
             }
-            (tag::NOTICE, Kind::Notice) => put(&mut main, Body::Notice(decode_all(payload)?))?,
+            (tag::ACK, Kind::HelloAck) => put(&mut main, Body::HelloAck(decode_all(payload, ())?))?,
+            (tag::PROOF, Kind::Proof) => put(&mut main, Body::Proof(decode_all(payload, ())?))?,
+            (tag::WELCOME, Kind::Welcome) => {
+                put(&mut main, Body::Welcome(decode_all(payload, ())?))?
+            }
+            (tag::REFUSAL, Kind::Refused) => {
+                put(&mut main, Body::Refused(decode_all(payload, ())?))?
+            }
+            (tag::SWIM, Kind::Swim) => put(&mut main, Body::Swim(payload))?,
+            (tag::ECHO, Kind::Echo) => put(&mut main, Body::Echo(decode_all(payload, ())?))?,
+            (tag::ECHO, Kind::EchoReply) => {
+                put(&mut main, Body::EchoReply(decode_all(payload, ())?))?
+            }
+            (tag::INTRODUCTION, Kind::Introduce) => {
+                put(&mut main, Body::Introduce(decode_all(payload, names.clone())?))?;
+            }
+            (tag::NOTICE, Kind::Notice) => put(&mut main, Body::Notice(decode_all(payload, ())?))?,
             (tag::SYNC_DIGEST..=tag::SYNC_NEXT, Kind::Sync) => {
-                parse_sync(tag, payload, &mut sync)?;
+                parse_sync(tag, payload, &mut sync, names)?;
             }
             (tag::SYNC_DIGEST, Kind::Swim) => put(&mut view_digest, digest(payload)?)?,
             (tag::RECORD_DIGEST, Kind::Swim) => put(&mut record_digest, digest(payload)?)?,
@@ -311,15 +334,20 @@ fn digest(payload: &[u8]) -> Result<u64, Malformed> {
     Ok(u64::from_be_bytes(payload.try_into().map_err(|_| Malformed)?))
 }
 
-fn parse_sync(tag: u8, payload: &[u8], body: &mut SyncBody) -> Result<(), Malformed> {
+fn parse_sync(
+    tag: u8,
+    payload: &[u8],
+    body: &mut SyncBody,
+    names: &Names,
+) -> Result<(), Malformed> {
     match tag {
         tag::SYNC_DIGEST => {
             let digest = payload.try_into().map_err(|_| Malformed)?;
             put(&mut body.digest, u64::from_be_bytes(digest))
         }
         tag::SYNC_SUMS => put(&mut body.sums, Box::new(sync::sums_from_bytes(payload)?)),
-        tag::SYNC_PAGE => put(&mut body.page, codec::decode_lists(payload)?),
-        _ => put(&mut body.next, decode_all(payload)?),
+        tag::SYNC_PAGE => put(&mut body.page, codec::decode_lists(payload, names.clone())?),
+        _ => put(&mut body.next, decode_all(payload, ())?),
     }
 }
 
@@ -335,10 +363,10 @@ fn parse_record(tag: u8, payload: &[u8], body: &mut RecordBody) -> Result<(), Ma
             }
             put(&mut body.buckets, sums)
         }
-        tag::RECORD_PAGE => put(&mut body.page, codec::decode_lists(payload)?),
-        tag::RECORD_NEWS => put(&mut body.news, codec::decode_lists(payload)?),
-        tag::RECORD_PARTS => put_list(&mut body.parts, codec::decode_lists(payload)?),
-        _ => put_list(&mut body.asks, codec::decode_lists(payload)?),
+        tag::RECORD_PAGE => put(&mut body.page, codec::decode_lists(payload, ())?),
+        tag::RECORD_NEWS => put(&mut body.news, codec::decode_lists(payload, ())?),
+        tag::RECORD_PARTS => put_list(&mut body.parts, codec::decode_lists(payload, ())?),
+        _ => put_list(&mut body.asks, codec::decode_lists(payload, ())?),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bincode::{Decode, Encode};
+use bincode::{BorrowDecode, Decode, Encode};
 
 use super::codec::{List, Malformed, decode_record, encode_record};
 use crate::identity::NameHash;
@@ -62,7 +62,7 @@ pub(crate) struct RecordAsk {
 }
 
 /// "There are these."
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) struct RecordNews {
     /// Whether it is a rumour, to be told on, or the answer to a page.
     pub(crate) spread: bool,
@@ -70,7 +70,7 @@ pub(crate) struct RecordNews {
 }
 
 /// "These are all that I have, in these buckets, above one hash and up to another."
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) struct RecordPage {
     pub(crate) buckets: u16,
     pub(crate) above: Option<[u8; 16]>,
@@ -102,13 +102,13 @@ impl RecordBody {
 }
 
 /// A record as it travels. What a later version may append is skipped.
-#[derive(Encode, Decode)]
+#[derive(Encode, BorrowDecode)]
 struct Content {
     tags: List<(String, String)>,
     services: List<ServiceContent>,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, BorrowDecode)]
 struct ServiceContent {
     name: String,
     version: String,

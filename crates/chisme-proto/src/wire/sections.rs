@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
-use bincode::{Decode, Encode};
+use bincode::{BorrowDecode, Decode, Encode};
 
 use crate::identity::NameHash;
 use crate::{Endpoints, Life, NameKind, NodeName, Refusal, Session, VersionRange};
 
 /// Who sends. Its session stands in the envelope.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+#[bincode(decode_context = "crate::names::Names")]
 pub(crate) struct Sender {
     pub(crate) name: NodeName,
     pub(crate) endpoints: Endpoints,
@@ -24,7 +25,8 @@ pub(crate) struct Nonce(pub(crate) u64);
 pub(crate) struct Challenge(pub(crate) [u8; 16]);
 
 /// "Who is there?"
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+#[bincode(decode_context = "crate::names::Names")]
 pub(crate) struct Hello {
     pub(crate) versions: VersionRange,
     /// Reserved: no bit has a meaning in version 1.
@@ -175,7 +177,8 @@ pub(crate) struct EchoBody {
 }
 
 /// "I went over to the other side; greet this one."
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+#[bincode(decode_context = "crate::names::Names")]
 pub(crate) struct Introduction {
     pub(crate) name: NodeName,
     pub(crate) endpoints: Endpoints,
@@ -194,7 +197,8 @@ pub(crate) enum Notice {
 }
 
 /// One rumour about one member.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+#[bincode(decode_context = "crate::names::Names")]
 pub(crate) struct Update {
     pub(crate) name: NodeName,
     pub(crate) endpoints: Endpoints,

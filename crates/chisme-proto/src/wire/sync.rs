@@ -1,6 +1,6 @@
 //! The payloads of the sections by which two nodes compare their views.
 
-use bincode::{Decode, Encode};
+use bincode::{BorrowDecode, Decode, Encode};
 
 use super::codec::{List, Malformed};
 use super::sections::Update;
@@ -8,7 +8,8 @@ use crate::Life;
 use crate::sync::digest::{BUCKETS, BucketSet, Sums};
 
 /// Part of what the sender knows of some buckets, above one name hash and up to another.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+#[bincode(decode_context = "crate::names::Names")]
 pub(crate) struct SyncPage {
     /// The life of the receiver that it is meant for.
     pub(crate) life: Life,
