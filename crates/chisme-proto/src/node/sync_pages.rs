@@ -12,8 +12,9 @@ use rand::seq::IteratorRandom;
 use super::inbound::Peer;
 use super::sync::SOURCE_PAGES_PER_SECOND;
 use super::{Node, Timer, room_beside_sender};
+use crate::envelope::MAX_BODY;
 use crate::identity::NameHash;
-use crate::swim::{Id, state_to_wire};
+use crate::swim::{Id, SHORTEST_UPDATE, state_to_wire};
 use crate::sync::digest::{BucketSet, is_in};
 use crate::table::Entry;
 use crate::wire::{Body, List, SyncBody, SyncNext, SyncPage, Update, encoded_len};
@@ -24,6 +25,9 @@ const WINDOW: usize = 16;
 
 /// How many members a page of chance has.
 const SAMPLE: usize = 20;
+
+/// The most members that a page can have.
+const MOST_ROWS: usize = MAX_BODY / SHORTEST_UPDATE;
 
 /// The most bytes of a page besides its rows.
 const HEAD_BYTES: usize = 9 + 17 + 16 + 3 + 2 + 3;
@@ -66,28 +70,29 @@ impl Node {
                 Some(above) => self.postpone(Postponed { to: *to, addr, buckets, above }, now),
             };
         }
-        let rows = self.rows(buckets, above, LAST, |_, _, _| true);
-        let mut left = rows.as_slice();
         let mut above = above;
         for n in 1..=WINDOW {
-            let (on_page, rest) = left.split_at(self.how_many_fit(left));
-            let last = on_page.last().filter(|_| !rest.is_empty());
+            let mut rows = self.rows(buckets, above, LAST, MOST_ROWS + 1, |_, _, _| true);
+            let fit = self.how_many_fit(&rows);
+            let is_last = fit == rows.len();
+            rows.truncate(fit);
+            let last = rows.last().filter(|_| !is_last);
             let up_to = last.map_or(LAST, |row| row.hash().to_bytes());
-            let goes_on = n < WINDOW && !rest.is_empty() && self.sync.may_serve(addr, now);
+            let goes_on = n < WINDOW && !is_last && self.sync.may_serve(addr, now);
             let page = SyncPage {
                 life: to.life,
                 buckets,
                 above,
                 up_to,
                 complete: true,
-                more: !rest.is_empty() && !goes_on,
-                rows: List(on_page.to_vec()),
+                more: !is_last && !goes_on,
+                rows: List(rows),
             };
             self.send_page(to, page);
             if !goes_on {
                 return;
             }
-            (above, left) = (Some(up_to), rest);
+            above = Some(up_to);
         }
     }
 
@@ -156,12 +161,13 @@ impl Node {
     }
 
     /// What is known of the members in these buckets above one name hash and up to another, ourselves among
-    /// them, by name hash: of those of whom `wanted` says so, told their age and whether they left.
+    /// them, by name hash: of the first so many of whom `wanted` says so, told their age and whether they left.
     fn rows(
         &self,
         buckets: BucketSet,
         above: Option<[u8; 16]>,
         up_to: [u8; 16],
+        most: usize,
         wanted: impl Fn(NameHash, (Session, Life), bool) -> bool,
     ) -> Vec<Update> {
         let (above, up_to) = (above.map(NameHash::from_bytes), NameHash::from_bytes(up_to));
@@ -170,13 +176,16 @@ impl Node {
             let hash = entry.hash();
             is_in(buckets, hash) && wanted(hash, entry.id().age(), entry.has_left())
         });
-        let mut rows: Vec<Update> = of_members.filter_map(row_of).collect();
+        let mut rows: Vec<Update> = of_members.filter_map(row_of).take(most).collect();
         let is_ours = is_in(buckets, self.hash)
             && self.hash <= up_to
             && above.is_none_or(|above| self.hash > above)
             && wanted(self.hash, (self.session, self.life), false);
         if is_ours && self.endpoints.are_usable() {
             let place = rows.partition_point(|row| row.hash() < self.hash);
+            if place == most {
+                return rows;
+            }
             let own = Update {
                 name: self.name.clone(),
                 endpoints: self.endpoints,
@@ -253,7 +262,7 @@ impl Node {
     fn lacking(&self, page: &SyncPage) -> Vec<Update> {
         let mut theirs: Vec<&Update> = page.rows.0.iter().collect();
         theirs.sort_by_key(|row| row.hash());
-        self.rows(page.buckets, page.above, page.up_to, |hash, ours, left| {
+        self.rows(page.buckets, page.above, page.up_to, WINDOW * MOST_ROWS, |hash, ours, left| {
             let known = theirs.binary_search_by_key(&hash, |row| row.hash());
             known.map_or(true, |at| {
                 let age = (theirs[at].session, theirs[at].life);

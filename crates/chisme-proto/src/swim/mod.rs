@@ -11,9 +11,7 @@ mod packet;
 
 pub(crate) use engine::{Effects, Engine, Note, Parameters, is_farewell, transmissions};
 pub(crate) use id::{Directory, Id, Index, OWN_INDEX};
-#[cfg(test)]
-pub(crate) use packet::SHORTEST_UPDATE;
 pub(crate) use packet::{
-    Incarnation, LEFT, Message, Packet, PeerRef, encode_ack, encode_nack, encode_ping_req,
-    encode_updates, state_to_wire,
+    Incarnation, LEFT, Message, Packet, PeerRef, SHORTEST_UPDATE, encode_ack, encode_nack,
+    encode_ping_req, encode_updates, state_to_wire,
 };
