@@ -46,7 +46,7 @@ impl Run {
 /// A node behaves the same with one of its own, with a shared one and with none. Sharing pays where
 /// thousands of nodes of one cluster run in one process, as in a simulation: see
 /// [`Config::roster`](crate::Config::roster). Clones are the same roster. It holds at most twice as
-/// many runs as the nodes know, and 1,024.
+/// many runs as the nodes know, and 1,024, and 4,096 names that they heard of late.
 #[derive(Clone, Default)]
 pub struct Roster {
     known: Arc<Mutex<Known>>,

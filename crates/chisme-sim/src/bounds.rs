@@ -25,10 +25,10 @@ const SENDS_PER_MACHINE: u64 = 8;
 
 /// In clusters up to this size every datagram is watched for what its rejection changes, and sizes
 /// are looked at after every input. In larger ones, where either takes longer than the input, one
-/// datagram of so many is watched, or of as many as there are machines, and sizes are looked at once in
-/// a second: a counter does not forget, and what has grown too large seldom shrinks.
+/// datagram of so many is watched, and sizes are looked at once in a second: a counter does not
+/// forget, and what has grown too large seldom shrinks.
 const SMALL: usize = 48;
-const WATCHED_OF: usize = 64;
+const WATCHED_OF: u64 = 64;
 
 /// What is held against the bounds of one process.
 #[derive(Clone, Debug, Default)]
@@ -134,15 +134,15 @@ impl Cluster {
 
     /// What a datagram must not change if it is rejected; none if nobody watches.
     pub(crate) fn before_input(&mut self, index: usize, input: &Input<'_>) -> Option<Before> {
-        let all = self.hosts.len();
-        let of = if all <= SMALL { 1 } else { WATCHED_OF.max(all) as u64 };
+        let small = self.hosts.len() <= SMALL;
         let watch = self.watch.as_mut()?;
         let process = self.hosts[index].process.as_ref()?;
         if !matches!(input, Input::Datagram { .. }) {
             return None;
         }
         watch.looked += 1;
-        watch.looked.is_multiple_of(of).then(|| Before::of(&process.node))
+        let watched = small || watch.looked.is_multiple_of(WATCHED_OF);
+        watched.then(|| Before::of(&process.node))
     }
 
     /// Holds the node against that.

@@ -413,7 +413,7 @@ impl Node {
     }
 }
 
-/// Whether "it is up" says nothing of a member that we do not hold, as with nearly all rumours.
+/// Whether a rumour only says that a member is up, which we hold already, as nearly all do.
 fn is_no_news(entry: &Entry, age: (Session, Life), held: Held) -> bool {
     let is_known = |ours: Held| ours.state != State::Down && ours.incarnation >= held.incarnation;
     held.state == State::Alive && entry.id().age() == age && entry.held().is_some_and(is_known)
