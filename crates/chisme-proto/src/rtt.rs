@@ -62,25 +62,31 @@ impl Lateness {
     }
 }
 
+/// So many neighbouring places of the member table are made room for at once: 128 bytes.
+const CHUNK: usize = 16;
+
 /// The round trip to each member that was measured, smoothed as [`RoundTrips`] are: 8 bytes for each
-/// place of the member table, found without a search.
+/// place of the member table, made in chunks when one of theirs is measured, and found without a search.
 #[derive(Debug, Default)]
 pub(crate) struct PerMember {
-    /// By place: whose it is, as the last 32 bits of its session, and microseconds; 0 is nobody.
-    known: Vec<(u32, u32)>,
+    chunks: Vec<Option<Box<[Measured; CHUNK]>>>,
     /// Who was measured last, until somebody asks.
     last: Option<Id>,
 }
+
+/// Whose it is, as the last 32 bits of its session, and microseconds; 0 is nobody.
+type Measured = (u32, u32);
 
 impl PerMember {
     pub(crate) fn measured(&mut self, member: &Id, round_trip: Duration) {
         let sample = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX).max(1);
         let place = member.index.place();
         self.last = Some(*member);
-        if self.known.len() <= place {
-            self.known.resize(place + 1, (0, 0));
+        let (chunk, place) = (place / CHUNK, place % CHUNK);
+        if self.chunks.len() <= chunk {
+            self.chunks.resize(chunk + 1, None);
         }
-        let (whose, smoothed) = &mut self.known[place];
+        let (whose, smoothed) = &mut self.chunks[chunk].get_or_insert_default()[place];
         if (*whose, *smoothed > 0) == (tail(member.session), true) {
             // No part of it is lost while it is short.
             let sum = u64::from(*smoothed) * 7 + u64::from(sample) + 4;
@@ -97,7 +103,8 @@ impl PerMember {
     }
 
     pub(crate) fn of(&self, member: &Id) -> Option<Duration> {
-        let (whose, micros) = *self.known.get(member.index.place())?;
+        let place = member.index.place();
+        let (whose, micros) = self.chunks.get(place / CHUNK)?.as_ref()?[place % CHUNK];
         let is_known = micros > 0 && whose == tail(member.session);
         is_known.then(|| Duration::from_micros(micros.into()))
     }

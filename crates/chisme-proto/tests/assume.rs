@@ -67,8 +67,9 @@ fn nodes_that_share_a_roster_behave_as_those_that_do_not() {
     let members: Vec<Assumed> = (2..40).map(|n| member(n, u64::from(n))).collect();
     let said = nodes.each_mut().map(|node| {
         let mut said = assume(node, &members);
-        for second in 1..20 {
-            node.handle_input(Input::Timeout, NOW + std::time::Duration::from_secs(second));
+        for quarter in 1..80 {
+            let now = NOW + std::time::Duration::from_millis(250 * quarter);
+            node.handle_input(Input::Timeout, now);
             said.extend(std::iter::from_fn(|| node.poll_output()));
         }
         format!("{said:?} {:?}", node.members())

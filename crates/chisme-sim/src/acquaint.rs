@@ -12,10 +12,10 @@ use crate::view::Acquaintance;
 const AT_ONCE: usize = 256;
 
 impl Cluster {
-    /// Tells every running node of every other. Each must say that it sees them, and nothing else;
-    /// what it wants done besides is done.
+    /// Tells every node of every other. Each must say that it sees them, and nothing else; what it
+    /// wants done besides is done.
     ///
-    /// For clusters whose nodes have just been started: what they believed before is dropped.
+    /// For clusters whose nodes have all just been started: what they believed before is dropped.
     pub(crate) fn acquaint(&mut self) {
         let everybody = self.hosts.iter().filter_map(|host| {
             let local = host.process.as_ref()?.node.local();
@@ -32,6 +32,12 @@ impl Cluster {
             self.acquaint_one(index, &everybody);
             let host = &mut self.hosts[index];
             host.record.view = acquaintance.view_of(&host.setup.name);
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.acquainted();
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.acquainted(self.hosts.len(), self.now);
         }
         self.check_snapshots();
     }

@@ -11,10 +11,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chisme_proto::{
-    Command, Contact, Counters, Endpoints, Event, Identity, Input, Instant, MemberState,
+    Assumed, Command, Contact, Counters, Endpoints, Event, Identity, Input, Instant, MemberState,
     MemberView, NameHash, NodeName, NodeStatus, Output, Session, StopReason,
 };
-use foca::{Foca, NoCustomBroadcast, Notification, State, Timer};
+use foca::{Foca, Member, NoCustomBroadcast, Notification, State, Timer};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
@@ -65,6 +65,8 @@ pub(crate) struct Baseline {
     renewals: u64,
     outputs: VecDeque<Output>,
     stopped: bool,
+    /// By chance: which part of a period passes before the first, if it starts among acquaintances.
+    phase: u16,
 }
 
 enum Due {
@@ -138,6 +140,7 @@ impl Baseline {
             renewals: 0,
             outputs: [Output::ResolveSeeds].into(),
             stopped: false,
+            phase: u16::from_le_bytes([seed[0], seed[1]]),
         };
         baseline.schedule(now + ALONE, Due::Seeds);
         baseline
@@ -157,6 +160,7 @@ impl Baseline {
             }
             Input::Timeout => return self.fire(now),
             Input::SeedsResolved(contacts) => self.announce(contacts, &mut effects),
+            Input::Command(Command::Assume(members)) => self.assume(members, &mut effects),
             Input::Command(Command::Leave) => {
                 _ = self.foca.leave_cluster(&mut effects);
                 self.carry_out(effects, now);
@@ -233,6 +237,20 @@ impl Baseline {
                 let whoever = Id { addr, session: 0, bump: 0, name: self.own.name.clone() };
                 _ = self.foca.announce(whoever, &mut *effects);
             }
+        }
+    }
+
+    /// Takes each for up, and tells nobody. Its first timers come after a random part of their time:
+    /// clusters do not start in one moment.
+    fn assume(&mut self, members: Vec<Assumed>, effects: &mut Effects) {
+        let others = members.into_iter().filter(|member| member.name != self.own.name);
+        let others = others.filter_map(|member| {
+            let (addr, session) = (member.endpoints.v4?, member.session.to_u64());
+            Some(Member::alive(Id { addr, session, bump: 0, name: member.name }))
+        });
+        _ = self.foca.apply_many(others, false, &mut *effects);
+        for (_, after) in &mut effects.timers {
+            *after = *after * u32::from(self.phase) / u32::from(u16::MAX);
         }
     }
 

@@ -124,6 +124,15 @@ impl Watch {
         self.sizes[machine] = Sizes::default();
     }
 
+    /// All that run see each other.
+    pub(crate) fn acquainted(&mut self) {
+        let runs = |process: &Process| process.ended.is_none();
+        let others = self.processes.iter().flatten().filter(|process| runs(process)).count() - 1;
+        for process in self.processes.iter_mut().flatten().filter(|process| runs(process)) {
+            process.holders = others;
+        }
+    }
+
     /// A process was asked to leave.
     pub(crate) fn leaves(&mut self, machine: usize) {
         if let Some(process) = self.process_on(machine) {
@@ -350,13 +359,19 @@ mod tests {
         named(&format!("n{node}@sim"), MemberState::Alive, session)
     }
 
-    /// Three machines whose processes have the sessions 100, 101 and 102, and see each other.
-    fn formed() -> Watch {
+    /// Three machines whose processes have the sessions 100, 101 and 102.
+    fn started() -> Watch {
         let mut watch = Watch::among(3, None);
         for node in 0..3 {
             let name = member(node, 1).name;
             watch.started(node, &name, Session::from_u64(100 + node as u64), at(0));
         }
+        watch
+    }
+
+    /// They see each other.
+    fn formed() -> Watch {
+        let mut watch = started();
         for observer in 0..3 {
             for subject in (0..3).filter(|subject| *subject != observer) {
                 tell(&mut watch, observer, Event::Up, subject, 1).expect("it runs");
@@ -383,7 +398,12 @@ mod tests {
 
     #[test]
     fn the_dead_stay_dead_once_everybody_knows() {
-        let mut watch = formed();
+        let mut acquainted = started();
+        acquainted.acquainted();
+        [formed(), acquainted].into_iter().for_each(stays_dead);
+    }
+
+    fn stays_dead(mut watch: Watch) {
         end(&mut watch, 2, ProcessState::Crashed, 10);
         tell(&mut watch, 0, Event::Down, 2, 15).expect("it is dead");
         tell(&mut watch, 0, Event::Up, 2, 60).expect("n1 still believes in it");

@@ -216,6 +216,9 @@ impl<'a> Run<'a> {
             let next = self.cluster.now() + nodes.spread / count;
             self.cluster.run_to(next);
         }
+        if nodes.acquainted {
+            self.cluster.acquaint();
+        }
         let started = seconds(self.cluster.now());
         if !nodes.formed_within.is_zero()
             && self.cluster.run_until(nodes.formed_within, Cluster::is_complete)
@@ -309,7 +312,10 @@ impl<'a> Run<'a> {
             return;
         }
         let sent = self.cluster.recorder.as_ref().map(|recorder| &recorder.sent);
-        let mut kinds = vec!["hello", "hello_ack", "proof", "welcome", "ping", "ack"];
+        let mut kinds = vec!["ping", "ack"];
+        if !self.scenario.nodes.acquainted {
+            kinds.extend(["hello", "hello_ack", "proof", "welcome"]);
+        }
         let goodbye = |timed: &TimedFault| {
             matches!(timed.fault, Fault::Leave { .. } | Fault::RollingRestart { .. })
         };

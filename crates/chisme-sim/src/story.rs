@@ -52,7 +52,23 @@ impl Recorder {
         self.processes.push(ProcessChange { at: seconds(at), node: number(node), to });
     }
 
+    /// All of so many machines see each other.
+    pub(crate) fn acquainted(&mut self, machines: usize, at: Instant) {
+        if !self.keep.story {
+            return;
+        }
+        let (at, machines) = (seconds(at), number(machines));
+        for observer in 0..machines {
+            let others = (0..machines).filter(|subject| *subject != observer);
+            let sees = |subject| Change { at, observer, subject, to: Seen::Alive };
+            self.changes.extend(others.map(sees));
+        }
+    }
+
     pub(crate) fn event(&mut self, observer: usize, event: &Event, at: Instant) {
+        if !self.keep.story {
+            return;
+        }
         let (member, to) = match event {
             Event::Up(member) | Event::Recovered(member) => (member, Seen::Alive),
             Event::Suspect(member) => (member, Seen::Suspect),

@@ -157,3 +157,19 @@ fn nodes_that_are_told_of_each_other_are_at_rest_from_the_start() {
     cluster.start("n12");
     cluster.expect_complete_within(secs(30));
 }
+
+#[test]
+fn nodes_that_start_together_do_not_probe_together() {
+    let mut cluster = Cluster::builder().nodes(40).seed(5).acquainted();
+    let probes = |cluster: &Cluster| -> u64 {
+        (0..40).map(|n| cluster.counters(&format!("n{n}")).probes_sent).sum()
+    };
+    let mut tenths = Vec::new();
+    for _ in 0..10 {
+        let before = probes(&cluster);
+        cluster.run_for(millis(100));
+        tenths.push(probes(&cluster) - before);
+    }
+    assert!(tenths.iter().sum::<u64>() >= 40, "each probes once a second: {tenths:?}");
+    assert!(tenths.iter().all(|&pings| pings <= 12), "a few at a time: {tenths:?}");
+}

@@ -34,6 +34,32 @@ fn a_run_repeats_exactly() {
 }
 
 #[test]
+fn acquainted_nodes_know_each_other_from_the_start() {
+    let text = SPLIT.replace("count = 8", "count = 8\nacquainted = true");
+    let keep = Keep { story: true, ..Keep::default() };
+    for detector in ["chisme", "baseline"] {
+        let scenario = scenario(&format!("detector = '{detector}'\n{text}"));
+        let outcome = run(&scenario, &BTreeMap::new(), 3, &keep);
+        if detector == "chisme" {
+            assert_eq!(outcome.verdict, Verdict::Passed);
+        }
+        assert_eq!(outcome.figures.formed, None, "nothing was to be formed");
+        let missing = outcome.story.expect("it was asked for").missing;
+        let wrong_at = |second| missing.iter().rev().find(|(at, _)| *at <= second).expect("a time");
+        assert_eq!(wrong_at(0.0).1, 0, "{detector}: all see all at once: {missing:?}");
+        assert_eq!(wrong_at(24.0).1, 2 * 4 * 4, "{detector}: each half sees itself: {missing:?}");
+    }
+    let said = "acquainted = true\nspread = '1s'";
+    refused(&text.replace("acquainted = true", said), ["line 9, nodes.spread", "acquainted"]);
+    let said = "acquainted = true\nformed_within = '1s'";
+    refused(&text.replace("acquainted = true", said), ["nodes.formed_within", "acquainted"]);
+    for place in ["[expect]\n", "[[target]]\nexpect."] {
+        let text = format!("{text}\n{place}formed_within = '1s'");
+        refused(&text, ["expect.formed_within", "acquainted"]);
+    }
+}
+
+#[test]
 fn a_fault_begins_again_as_often_as_the_file_says() {
     let with = |more: &str| Scenario::parse("test", &format!("{SPLIT}{more}\n"));
     let scenario = with("again = { times = 2, pause = '3s' }").expect("it is right");

@@ -371,10 +371,14 @@ fn whoever_sends_to_a_suspect_tells_it_so_first() {
 #[test]
 fn relays_that_have_not_said_no_are_asked_again_and_others_are_not() {
     let mut world = World::new();
-    world.frozen[4] = world.now + Duration::from_secs(60);
     world.cut[1][0] = true;
     world.log = Some(Vec::new());
     let suspect = world.nodes[0].table.find(world.nodes[4].hash).map(Entry::id).expect("it is up");
+    // Nobody else probes it before, and so nobody suspects it earlier.
+    while world.nodes[0].probe.sent_to(&suspect).is_none() {
+        world.run_for(Duration::from_micros(100));
+    }
+    world.frozen[4] = world.now + Duration::from_secs(60);
     while !world.nodes[0].is_reprobed(&suspect) {
         world.run_for(Duration::from_millis(10));
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use foca::Timer as SwimTimer;
+use rand::RngExt;
 
 use super::{Node, Timer};
 use crate::envelope::{self, Header};
@@ -112,6 +113,12 @@ impl Node {
                 self.schedule.add(now + after, Timer::Conclude { id, incarnation, since: now });
             }
             timer @ SwimTimer::PeriodicGossip(_) => self.gossip_again(timer, now),
+            // Nodes that start together do not probe together.
+            SwimTimer::ProbeRandomMember(cycle) if self.probe.begins(cycle) => {
+                let generation = self.generation;
+                let first = after * self.rng.random_range(1..=1_000) / 1_000;
+                self.schedule.add(now + first, Timer::Swim { generation, timer });
+            }
             timer => {
                 // Both alike, so that they keep their order.
                 let after = match timer {

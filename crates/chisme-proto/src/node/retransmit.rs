@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use foca::TimerToken;
+
 use super::{Node, Only};
 use crate::rtt::{PerMember, RoundTrips};
 use crate::swim::Id;
@@ -22,6 +24,8 @@ pub(super) struct Probe {
     round_trips: RoundTrips,
     /// The same, member by member, for whoever asks.
     pub(super) per_member: PerMember,
+    /// By what foca knows its present cycle of probes.
+    cycle: Option<TimerToken>,
 }
 
 #[derive(Debug)]
@@ -41,6 +45,7 @@ impl Probe {
             unanswered: None,
             round_trips: RoundTrips::new(detector.probe_timeout),
             per_member: PerMember::default(),
+            cycle: None,
         }
     }
 
@@ -57,6 +62,12 @@ impl Probe {
     /// The probe of an earlier run of foca is not this one's.
     pub(super) fn forget(&mut self) {
         self.unanswered = None;
+        self.cycle = None;
+    }
+
+    /// Whether the probe that foca plans is the first of a cycle.
+    pub(super) fn begins(&mut self, cycle: TimerToken) -> bool {
+        self.cycle.replace(cycle) != Some(cycle)
     }
 }
 

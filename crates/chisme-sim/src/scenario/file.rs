@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::faults::timed;
 use super::limits::{self, Wrong};
 use super::model::{DetectorMode, Expect, Nodes, Quantiles, Ranges, Scenario, Target, Tuning};
 use super::schema::{
     DetectorName, ExpectTable, File, NodesTable, QuantilesTable, SeedRange, Span, SwarmTable,
-    TargetTable,
+    TargetTable, default_liveness,
 };
 use super::{Group, place};
 
@@ -240,16 +241,9 @@ impl File {
             (None, Some(ranges)) => NodesTable::of(*ranges.nodes.end()),
             (None, None) => return Err(meaning("nodes", "is missing: [nodes] says how many")),
         };
-        if !(2..=20_000).contains(&nodes.count) {
-            return Err(meaning("nodes.count", "must be from 2 to 20,000"));
-        }
-        let nodes = Nodes {
-            count: nodes.count,
-            zones: nodes.zones,
-            spread: nodes.spread.0,
-            seeds: nodes.seeds.unwrap_or_else(|| Group::node(0)),
-            formed_within: nodes.formed_within.0,
-        };
+        let formed_expected = self.expect.formed_within.is_some()
+            || self.target.iter().any(|target| target.expect.formed_within.is_some());
+        let nodes = nodes.into_nodes(formed_expected)?;
         limits::grid(self.grid.iter()).map_err(wrong)?;
         // What there is at each point of a grid need not be possible without it.
         let is_point = self.grid.is_empty();
@@ -335,6 +329,39 @@ impl File {
                 Err(meaning(key, "is drawn by chance where there is [swarm]: take out one of them"))
             }
         }
+    }
+}
+
+impl NodesTable {
+    fn into_nodes(self, formed_expected: bool) -> Result<Nodes, ScenarioError> {
+        if !(2..=20_000).contains(&self.count) {
+            return Err(meaning("nodes.count", "must be from 2 to 20,000"));
+        }
+        if self.acquainted {
+            let none = "nodes that are acquainted know each other from the start";
+            let said = [
+                ("nodes.spread", !self.spread.0.is_zero()),
+                ("nodes.formed_within", self.formed_within.is_some()),
+                ("expect.formed_within", formed_expected),
+            ];
+            if let Some((key, _)) = said.into_iter().find(|(_, said)| *said) {
+                let problem = format!("has no meaning: {none}; take out this or nodes.acquainted");
+                return Err(meaning(key, problem));
+            }
+        }
+        let formed_within = match self.formed_within {
+            Some(span) => span.0,
+            None if self.acquainted => Duration::ZERO,
+            None => default_liveness().0,
+        };
+        Ok(Nodes {
+            count: self.count,
+            zones: self.zones,
+            spread: self.spread.0,
+            acquainted: self.acquainted,
+            seeds: self.seeds.unwrap_or_else(|| Group::node(0)),
+            formed_within,
+        })
     }
 }
 

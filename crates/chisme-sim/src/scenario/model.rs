@@ -101,6 +101,8 @@ pub struct Nodes {
     pub zones: Vec<String>,
     /// They start one after another, evenly spread over this time.
     pub spread: Duration,
+    /// They start at once, and each has been told of all others: nothing has to be formed.
+    pub acquainted: bool,
     /// The nodes that seeds lead to.
     pub seeds: Group,
     /// The times of faults count from the moment when every view is complete; it must come within

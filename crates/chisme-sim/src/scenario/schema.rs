@@ -54,7 +54,8 @@ const fn yes() -> bool {
     true
 }
 
-fn default_liveness() -> Span {
+/// How long views may take to become right, after the start and after the faults.
+pub(super) fn default_liveness() -> Span {
     Span(Duration::from_secs(60))
 }
 
@@ -165,16 +166,17 @@ pub(super) struct NodesTable {
     pub(super) zones: Vec<String>,
     #[serde(default)]
     pub(super) spread: Span,
+    #[serde(default)]
+    pub(super) acquainted: bool,
     pub(super) seeds: Option<Group>,
-    #[serde(default = "default_liveness")]
-    pub(super) formed_within: Span,
+    pub(super) formed_within: Option<Span>,
 }
 
 impl NodesTable {
     /// So many, and all else as it is if nothing is said.
     pub(super) fn of(count: usize) -> Self {
-        let (zones, spread, seeds) = (Vec::new(), Span::default(), None);
-        Self { count, zones, spread, seeds, formed_within: default_liveness() }
+        let (zones, spread, acquainted, seeds) = (Vec::new(), Span::default(), false, None);
+        Self { count, zones, spread, acquainted, seeds, formed_within: None }
     }
 }
 
