@@ -74,6 +74,39 @@ fn the_scenarios_that_are_shipped_can_be_read() {
 }
 
 #[test]
+fn scenarios_are_built_in_and_a_folder_named_simulations_goes_before_them() {
+    let empty = TempDir::with_prefix("chisme").expect("a directory");
+    let sim = |args: &[&str]| {
+        let mut command = Command::new(CHISME);
+        Run::of(clean(&mut command).arg("sim").args(args).current_dir(empty.path()))
+    };
+    let written = sim(&["show", "crash-one"]).expect_success();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../simulations/crash-one.toml");
+    assert_eq!(written, std::fs::read_to_string(file).expect("it is there"));
+    let table = sim(&["run", "crash-one", "--seeds", "1"]).expect_success();
+    assert!(table.contains(" crash-one "), "{table}");
+    let missed = ["run", "crash-one", "--seeds", "1", "--set", "expect.detection.p50=1ms"];
+    let run = sim(&missed);
+    assert!(run.status == Some(1) && run.stderr.contains("sim replay crash-one --seed 1"), "{run}");
+    assert!(!run.stderr.contains("--dir"), "{run}");
+    sim(&["run", "crash-one", "--set", "nodes.count=1"]).expect_refused(&["crash-one (built in)"]);
+    let listed = |name: &str| {
+        let list = sim(&["list"]).expect_success();
+        list.lines().find(|line| line.contains(name)).map(str::to_owned)
+    };
+    assert!(listed(" crash-one ").is_some_and(|line| line.contains(" 32 ")));
+    let folder = empty.path().join("simulations");
+    std::fs::create_dir(&folder).expect("it is made");
+    for name in ["crash-one", "mine"] {
+        let smaller = written.replace("count = 32", "count = 7");
+        std::fs::write(folder.join(name).with_extension("toml"), smaller).expect("written");
+        assert!(listed(&format!(" {name} ")).is_some_and(|line| line.contains(" 7 ")));
+    }
+    assert!(sim(&["show", "crash-one"]).expect_success().contains("count = 7"));
+    assert!(listed(" split-half-heal ").is_some(), "all others are there still");
+}
+
+#[test]
 fn a_run_is_summed_up_and_its_json_can_be_read() {
     let place = Place::with(SPLIT);
     let table = place.sim(&["run", "split"]).expect_success();
@@ -389,8 +422,11 @@ fn a_list_says_where_it_looks_and_one_bad_file_does_not_break_it() {
         clean(&mut command).arg("sim").args(args).current_dir(place.0.path());
         Run::of(&mut command)
     };
-    nowhere(&["list"]).expect_refused(&["simulations", "--dir"]);
-    nowhere(&["run", "crash-one"]).expect_refused(&["crash-one", "simulations", "--dir"]);
+    nowhere(&["list", "--dir", "not-there"]).expect_refused(&["not-there", "--dir"]);
+    nowhere(&["run", "crash-onne"]).expect_refused(&["crash-onne", "`chisme sim list`"]);
+    let there = ["run", "crash-one", "--dir", "not-there"];
+    nowhere(&there).expect_refused(&["crash-one", "not-there", "--dir"]);
+    place.sim(&["run", "crash-one"]).expect_refused(&["crash-one", "list --dir"]);
     std::fs::write(place.file("bad.toml"), "nonsense = 1").expect("written");
     let run = place.sim(&["list"]);
     assert!(run.status == Some(2) && run.stderr.contains("bad.toml"), "{run}");

@@ -7,22 +7,21 @@ use chisme_sim::Point;
 use chisme_sim::outcome::Outcome;
 use chisme_sim::scenario::DetectorMode;
 
-use super::args::{Changes, DEFAULT_DIR};
+use super::args::Changes;
 
 /// How a scenario is found again, and what was changed in it.
 #[derive(Clone, Debug)]
 pub(super) struct Again {
     word: String,
-    /// Where the word was looked up; none if it is a file, or where everybody looks.
+    /// Where the word was looked up; none if it is a file, or stands where everybody looks.
     dir: Option<String>,
     /// Keys with their values, as they were given.
     set: Vec<(String, String)>,
 }
 
 impl Again {
-    /// Of a scenario that was asked for by a word. `dir` is where it was looked up, if it is no file.
+    /// Of a scenario that was asked for by a word. `dir` is the folder that was named to look it up in.
     pub(super) fn new(word: &str, dir: Option<&Path>, changes: &Changes) -> Self {
-        let dir = dir.filter(|dir| *dir != Path::new(DEFAULT_DIR));
         let split = |text: &String| {
             let (key, value) = text.split_once('=').unwrap_or((text, ""));
             (key.trim().to_owned(), value.to_owned())

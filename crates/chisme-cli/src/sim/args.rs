@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
 
-/// Where scenarios are looked up by name, if nothing else is said.
-pub(super) const DEFAULT_DIR: &str = "simulations";
+/// Where scenarios are looked up by name, if nothing else is said and it is there.
+pub(super) const USUAL_DIR: &str = "simulations";
 
 /// Seeds at most: each one is a run.
 const MAX_SEEDS: u64 = 1_000_000;
@@ -35,6 +35,17 @@ pub(crate) enum SimCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print a scenario as it is written, to make another of it.
+    #[command(
+        after_help = "Example:\n  chisme sim show split-half-heal > mine.toml && chisme sim run mine.toml"
+    )]
+    Show {
+        /// A file, or the name of a scenario.
+        #[arg(value_name = "FILE|NAME")]
+        scenario: String,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Run one scenario with one seed, and tell everything.
     #[command(after_help = "Examples:\n  chisme sim replay split-half-heal --seed 7 -v\n  \
         chisme sim replay crash-one --seed 3 --report run.html --pcap run.pcap --window 5..20")]
@@ -50,9 +61,10 @@ pub(crate) enum SimCommand {
 /// Where scenarios are looked for.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Place {
-    /// The folder in which names are looked up.
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR, env = "CHISME_SIM_DIR")]
-    pub(crate) dir: PathBuf,
+    /// The folder in which names are looked up. [default: simulations, if it is here; then the scenarios
+    /// that are built into this program]
+    #[arg(long, value_name = "DIR", env = "CHISME_SIM_DIR")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// What is changed in a scenario.

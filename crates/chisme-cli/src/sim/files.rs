@@ -8,7 +8,8 @@ use chisme_sim::Point;
 use chisme_sim::scenario::Scenario;
 
 use super::again::{Again, quoted};
-use super::args::{Changes, DEFAULT_DIR};
+use super::args::{Changes, USUAL_DIR};
+use super::shipped::{self, SHIPPED};
 use crate::usage::UsageError;
 
 /// The longest scenario file, in bytes.
@@ -20,61 +21,121 @@ pub(super) struct Asked {
     pub(super) scenario: Scenario,
 }
 
-/// Reads the scenario that a word stands for: a file, or a name in `dir`.
-pub(super) fn load(word: &str, dir: &Path, changes: &Changes) -> Result<Asked, UsageError> {
-    let (path, looked_up) = find(word, dir)?;
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let wrong =
-        |error: &dyn std::fmt::Display| UsageError::new(format!("{}: {error}", path.display()));
-    let text = read(&path).map_err(|error| wrong(&format_args!("{error:#}")))?;
-    let scenario = Scenario::parse(&name, &text).map_err(|error| wrong(&error))?;
-    let scenario = scenario.with(&point(changes)?).map_err(|error| wrong(&error))?;
+/// Where a scenario stands.
+enum Found<'a> {
+    /// In a file; with the folder, if it was looked up in one that somebody named.
+    File(PathBuf, Option<&'a Path>),
+    /// In this program.
+    Shipped(&'static str),
+}
+
+/// Reads the scenario that a word stands for: a file, or a name. Names are looked up in `dir`, or, without
+/// one, in the folder `simulations` and then among those of this program.
+pub(super) fn load(word: &str, dir: Option<&Path>, changes: &Changes) -> Result<Asked, UsageError> {
+    let found = find(word, dir)?;
+    let scenario = parse(word, &found)?;
+    let scenario = scenario.with(&point(changes)?);
+    let scenario = scenario.map_err(|error| wrong(word, &found, &error))?;
+    let looked_up = if let Found::File(_, dir) = found { dir } else { None };
     Ok(Asked { again: Again::new(word, looked_up, changes), scenario })
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
-    let metadata = std::fs::metadata(path)?;
-    anyhow::ensure!(metadata.is_file(), "not a regular file");
-    anyhow::ensure!(metadata.len() <= MAX_FILE, "longer than {MAX_FILE} bytes");
-    std::fs::read_to_string(path).context("not text")
+/// The text of the scenario that a word stands for, as it is written.
+pub(super) fn text(word: &str, dir: Option<&Path>) -> Result<String, UsageError> {
+    let found = find(word, dir)?;
+    found.text().map_err(|error| wrong(word, &found, &format_args!("{error:#}")))
 }
 
-/// The file, and the folder if the word was looked up in it.
-fn find<'a>(word: &str, dir: &'a Path) -> Result<(PathBuf, Option<&'a Path>), UsageError> {
-    let by_name = dir.join(format!("{word}.toml"));
+fn parse(word: &str, found: &Found<'_>) -> Result<Scenario, UsageError> {
+    let name = match found {
+        Found::File(path, _) => path.file_stem().unwrap_or_default().to_string_lossy(),
+        Found::Shipped(_) => word.into(),
+    };
+    let text = found.text().map_err(|error| wrong(word, found, &format_args!("{error:#}")))?;
+    Scenario::parse(&name, &text).map_err(|error| wrong(word, found, &error))
+}
+
+fn wrong(word: &str, found: &Found<'_>, error: &dyn std::fmt::Display) -> UsageError {
+    match found {
+        Found::File(path, _) => UsageError::new(format!("{}: {error}", path.display())),
+        Found::Shipped(_) => UsageError::new(format!("{word} (built in): {error}")),
+    }
+}
+
+impl Found<'_> {
+    fn text(&self) -> anyhow::Result<String> {
+        let path = match self {
+            Found::Shipped(text) => return Ok((*text).to_owned()),
+            Found::File(path, _) => path,
+        };
+        let metadata = std::fs::metadata(path)?;
+        anyhow::ensure!(metadata.is_file(), "not a regular file");
+        anyhow::ensure!(metadata.len() <= MAX_FILE, "longer than {MAX_FILE} bytes");
+        std::fs::read_to_string(path).context("not text")
+    }
+}
+
+fn find<'a>(word: &str, dir: Option<&'a Path>) -> Result<Found<'a>, UsageError> {
     let as_file = PathBuf::from(word);
     if word.ends_with(".toml") || as_file.is_file() {
-        return Ok((as_file, None));
+        return Ok(Found::File(as_file, None));
     }
+    let by_name = dir.unwrap_or(Path::new(USUAL_DIR)).join(format!("{word}.toml"));
     if by_name.is_file() {
-        return Ok((by_name, Some(dir)));
+        return Ok(Found::File(by_name, dir));
     }
+    let Some(dir) = dir else {
+        return shipped::text(word).map(Found::Shipped).ok_or_else(|| {
+            UsageError::new(format!(
+                "{word:?} is neither a file nor a scenario; `chisme sim list` names those that there are"
+            ))
+        });
+    };
     if !dir.is_dir() {
         return Err(UsageError::new(format!("{word:?} is no file, and {}", no_folder(dir))));
     }
+    let place = dir.display().to_string();
     Err(UsageError::new(format!(
-        "{word:?} is neither a file nor a scenario in {}; `chisme sim list{}` names those that there are",
-        dir.display(),
-        if dir == Path::new(DEFAULT_DIR) {
-            String::new()
-        } else {
-            format!(" --dir {}", quoted(&dir.display().to_string()))
-        }
+        "{word:?} is neither a file nor a scenario in {place}; `chisme sim list --dir {}` names those that there are",
+        quoted(&place)
     )))
 }
 
 fn no_folder(dir: &Path) -> String {
     format!(
-        "scenarios are looked for in {}, which is no folder here; name another with --dir DIR or CHISME_SIM_DIR",
+        "scenarios are looked for in {}, which is no folder here: name another with --dir DIR or CHISME_SIM_DIR, or none",
         dir.display()
     )
 }
 
-/// All scenarios of a folder, by name, and what is wrong with files that are none.
-pub(super) fn all(dir: &Path) -> Result<(Vec<Scenario>, Vec<UsageError>), UsageError> {
-    if !dir.is_dir() {
-        return Err(UsageError::new(no_folder(dir)));
+/// All scenarios that can be named, by name, and what is wrong with files that are none.
+pub(super) fn all(dir: Option<&Path>) -> Result<(Vec<Scenario>, Vec<UsageError>), UsageError> {
+    let mut found: BTreeMap<String, Found<'_>> = BTreeMap::new();
+    if dir.is_none() {
+        let shipped = SHIPPED.iter().map(|&(name, text)| (name.to_owned(), Found::Shipped(text)));
+        found.extend(shipped);
     }
+    let folder = dir.unwrap_or(Path::new(USUAL_DIR));
+    if folder.is_dir() {
+        for path in files(folder)? {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            found.insert(name, Found::File(path, dir));
+        }
+    } else if dir.is_some() {
+        return Err(UsageError::new(no_folder(folder)));
+    }
+    let (mut scenarios, mut wrong) = (Vec::new(), Vec::new());
+    for (name, found) in &found {
+        match parse(name, found) {
+            Ok(scenario) => scenarios.push(scenario),
+            Err(error) => wrong.push(error),
+        }
+    }
+    Ok((scenarios, wrong))
+}
+
+/// The scenario files of a folder.
+fn files(dir: &Path) -> Result<Vec<PathBuf>, UsageError> {
     let wrong = |error: std::io::Error| UsageError::new(format!("{}: {error}", dir.display()));
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(wrong)? {
@@ -83,16 +144,7 @@ pub(super) fn all(dir: &Path) -> Result<(Vec<Scenario>, Vec<UsageError>), UsageE
             paths.push(path);
         }
     }
-    paths.sort();
-    let load = |path: &PathBuf| load(&path.to_string_lossy(), dir, &Changes::none());
-    let (mut scenarios, mut wrong) = (Vec::new(), Vec::new());
-    for path in &paths {
-        match load(path) {
-            Ok(asked) => scenarios.push(asked.scenario),
-            Err(error) => wrong.push(error),
-        }
-    }
-    Ok((scenarios, wrong))
+    Ok(paths)
 }
 
 /// The settings that `--set` names.

@@ -1,6 +1,6 @@
 //! `chisme sim`: scenarios of whole clusters under virtual time.
 //!
-//! `args` is its command line, `files` finds scenarios, `progress` and `print` show, `again` says how a
+//! `args` is its command line, `files` finds scenarios, `shipped` has those of this program, `progress` and `print` show, `again` says how a
 //! run is run again, `artifacts` writes files; `swarm` makes scenarios up. What runs is `chisme-sim`; nothing here knows a rule of it.
 
 mod again;
@@ -9,6 +9,7 @@ mod artifacts;
 mod files;
 mod print;
 mod progress;
+mod shipped;
 mod swarm;
 
 use std::path::Path;
@@ -55,18 +56,22 @@ fn obey(command: SimCommand) -> anyhow::Result<ExitCode> {
     match command {
         SimCommand::Run(args) => run_all(&args),
         SimCommand::Replay(args) => replay(&args),
-        SimCommand::List { place, json } => list(&place.dir, json),
+        SimCommand::List { place, json } => list(place.dir.as_deref(), json),
+        SimCommand::Show { scenario, place } => {
+            out_if_read(&files::text(&scenario, place.dir.as_deref())?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         SimCommand::Swarm(args) => swarm::run(&args, &stop_on_interrupt()?),
     }
 }
 
-fn list(dir: &Path, json: bool) -> anyhow::Result<ExitCode> {
+fn list(dir: Option<&Path>, json: bool) -> anyhow::Result<ExitCode> {
     let (scenarios, wrong) = files::all(dir)?;
     show_list(&scenarios, json)?;
     for error in &wrong {
         complain(&format!("error: {error}"));
     }
-    if scenarios.is_empty() && wrong.is_empty() {
+    if let Some(dir) = dir.filter(|_| scenarios.is_empty() && wrong.is_empty()) {
         complain(&format!("no scenario in {}: it has no file *.toml", dir.display()));
     }
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) })
@@ -108,7 +113,7 @@ fn run_all(args: &RunArgs) -> anyhow::Result<ExitCode> {
     // Everything is read before anything runs.
     let mut asked = Vec::new();
     for word in &args.scenarios {
-        asked.push(files::load(word, &args.place.dir, &args.changes)?);
+        asked.push(files::load(word, args.place.dir.as_deref(), &args.changes)?);
     }
     if args.baseline {
         asked = with_baseline(asked)?;
@@ -269,7 +274,8 @@ fn shrink_first(batches: &[Batch], stop: &Arc<AtomicBool>) -> Option<Shrunk> {
 }
 
 fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let Asked { again, scenario } = files::load(&args.scenario, &args.place.dir, &args.changes)?;
+    let Asked { again, scenario } =
+        files::load(&args.scenario, args.place.dir.as_deref(), &args.changes)?;
     artifacts::probe(&args.outputs)?;
     let mut sweep = Sweep::new([args.seed]);
     sweep.stop = stop_on_interrupt()?;

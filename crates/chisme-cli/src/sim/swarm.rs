@@ -87,7 +87,8 @@ fn draw(args: &SwarmArgs) -> anyhow::Result<impl Fn(u64) -> Scenario + Sync> {
     let within = match &args.scenario {
         None => None,
         Some(word) => {
-            let Asked { scenario, .. } = files::load(word, &args.place.dir, &Changes::none())?;
+            let dir = args.place.dir.as_deref();
+            let Asked { scenario, .. } = files::load(word, dir, &Changes::none())?;
             if scenario.swarm.is_none() {
                 let wrong = format!("{word:?} has no [swarm], which says within what is drawn");
                 return Err(UsageError::new(wrong).into());
@@ -143,8 +144,10 @@ fn tell_failure(
 fn draw_again(args: &SwarmArgs, seed: u64) -> String {
     let mut command = "chisme sim swarm".to_owned();
     if let Some(word) = &args.scenario {
-        let dir = args.place.dir.display().to_string();
-        command += &format!(" {} --dir {}", quoted(word), quoted(&dir));
+        command += &format!(" {}", quoted(word));
+    }
+    if let Some(dir) = &args.place.dir {
+        command += &format!(" --dir {}", quoted(&dir.display().to_string()));
     }
     command + &format!(" --from-seed {seed}")
 }
