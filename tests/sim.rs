@@ -370,6 +370,11 @@ fn ctrl_c_is_heeded_by_all_that_runs() {
     let (status, out, err) = interrupted(short.command(&twice));
     assert!(status == Some(130) && err.contains("interrupted"), "{status:?} {err}");
     assert!(out.contains(" of 100000 runs"), "{out}");
+    // A run of an hour of a thousand nodes is not waited for.
+    let long = ["run", "split", "--check-determinism", "--set", "nodes.count=1000"];
+    let (status, out, err) = interrupted(short.command(&long));
+    assert!(status == Some(130) && err.contains("interrupted"), "{status:?} {err}");
+    assert!(out.contains("split: 0 of 3 runs"), "{out}");
     let (status, _, err) = interrupted(short.command(&["swarm"]));
     assert!(status == Some(130) && err.contains("interrupted"), "{status:?} {err}");
 }
@@ -386,6 +391,8 @@ fn what_is_shrunk_is_a_field_of_the_json_and_says_how_it_is_replayed() {
     assert_eq!(replay.status, Some(1), "{replay}");
     let command = "chisme sim replay split-shrunk.toml --seed 1";
     assert!(run.stderr.contains(command), "{run}");
+    let page = place.sim(&["run", "split", "--seeds", "1", "--shrink", "--markdown"]);
+    assert!(page.stdout.contains("|\n\n```toml\n# seed 1\n"), "{page}");
     let none = Place::with(SPLIT).sim(&["run", "split", "--seeds", "1", "--shrink"]);
     assert!(none.status == Some(0) && none.stderr.contains("nothing to shrink"), "{none}");
     // A target is of all seeds together: no single run can be made smaller.

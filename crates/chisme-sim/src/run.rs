@@ -248,6 +248,10 @@ impl<'a> Run<'a> {
         let (may_not_converge, may_be_loud) =
             (known(&[expect::CONVERGED, "converged_within"]), known(&[expect::QUIET]));
         let since = self.cluster.now();
+        if self.cluster.running().is_empty() {
+            let nobody = "nobody runs after the faults, so that no view can be right or wrong";
+            return Err(Verdict::Harness(nobody.to_owned()));
+        }
         if self.cluster.run_until(self.scenario.liveness, Cluster::is_right) {
             self.figures.converged = Some(seconds(self.cluster.now()) - seconds(since));
         } else if !may_not_converge {

@@ -164,7 +164,7 @@ fn two_runs_that_differ_are_told_by_their_first_difference() {
             sabotage: Some((secs(5), &sabotage)),
             ..Company::default()
         };
-        run_with(&scenario, &BTreeMap::new(), 7, &Keep::default(), company).expect("not stopped")
+        run_with(&scenario, &BTreeMap::new(), 7, &Keep::default(), company)
     });
     let difference = *difference.expect_err("the second run had a crash");
     assert_eq!(runs.get(), 3);

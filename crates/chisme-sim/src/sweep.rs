@@ -177,8 +177,12 @@ impl Sweep {
         seed: u64,
         keep: &Keep,
     ) -> Option<Outcome> {
-        let company = Company { stop: Some(self.stop.clone()), ..Company::default() };
-        run_with(scenario, point, seed, keep, company)
+        run_with(scenario, point, seed, keep, self.company())
+    }
+
+    /// What each run has with it: that which may stop it.
+    pub(crate) fn company(&self) -> Company<'_> {
+        Company { stop: Some(self.stop.clone()), ..Company::default() }
     }
 }
 

@@ -9,8 +9,9 @@ use crate::digest::Digest;
 use crate::dissect;
 use crate::drive::Happening;
 use crate::outcome::{Outcome, Verdict};
-use crate::run::{Company, Keep, run_with};
+use crate::run::{Keep, run_with};
 use crate::scenario::Scenario;
+use crate::sweep::Sweep;
 
 /// What is kept of a run, or held against another.
 #[derive(Debug, Default)]
@@ -51,21 +52,38 @@ pub fn check_determinism(
     point: &BTreeMap<String, toml::Value>,
     seed: u64,
 ) -> Result<Outcome, Box<Difference>> {
-    let go = |trace: &mut Trace| {
-        let company = Company { trace: Some(trace), ..Company::default() };
-        run_with(scenario, point, seed, &Keep::default(), company).expect("nobody stops it")
-    };
-    compare(go)
+    let done = Sweep::new([]).run_twice(scenario, point, seed)?;
+    Ok(done.expect("nobody stops it"))
 }
 
-/// Runs twice, and once more if the runs differ: to see what the first had where the second differs.
+impl Sweep {
+    /// The same, until [`stop`](Self::stop) is set: then there is neither an outcome nor a difference.
+    ///
+    /// # Errors
+    /// The [`Difference`], if there is one.
+    pub fn run_twice(
+        &self,
+        scenario: &Scenario,
+        point: &BTreeMap<String, toml::Value>,
+        seed: u64,
+    ) -> Result<Option<Outcome>, Box<Difference>> {
+        compare(|trace| {
+            let mut company = self.company();
+            company.trace = Some(trace);
+            run_with(scenario, point, seed, &Keep::default(), company)
+        })
+    }
+}
+
+/// Runs twice, and once more if the runs differ: to see what the first had where the second differs. Nothing
+/// comes of it if a run is stopped.
 pub(crate) fn compare(
-    mut go: impl FnMut(&mut Trace) -> Outcome,
-) -> Result<Outcome, Box<Difference>> {
+    mut go: impl FnMut(&mut Trace) -> Option<Outcome>,
+) -> Result<Option<Outcome>, Box<Difference>> {
     let mut first = Trace::default();
-    let outcome = go(&mut first);
+    let Some(outcome) = go(&mut first) else { return Ok(None) };
     let mut second = Trace { pattern: Some(first.marks), ..Trace::default() };
-    let again = go(&mut second);
+    let Some(again) = go(&mut second) else { return Ok(None) };
     let pattern = second.pattern.take().unwrap_or_default();
     let described = second.described.take().or_else(|| {
         let short = second.marks.len() < pattern.len();
@@ -73,7 +91,7 @@ pub(crate) fn compare(
     });
     let Some((index, differs)) = described else {
         return if alike(&outcome, &again) {
-            Ok(outcome)
+            Ok(Some(outcome))
         } else {
             let tell = |outcome: &Outcome| format!("in the end {:?}", outcome.verdict);
             let (first, second) = (tell(&outcome), tell(&again));
@@ -81,7 +99,9 @@ pub(crate) fn compare(
         };
     };
     let mut third = Trace { wanted: Some(index), ..Trace::default() };
-    go(&mut third);
+    if go(&mut third).is_none() {
+        return Ok(None);
+    }
     let same = third.marks.get(index) == pattern.get(index);
     let first = match third.described {
         Some((_, described)) if same => described,

@@ -60,6 +60,18 @@ fn acquainted_nodes_know_each_other_from_the_start() {
 }
 
 #[test]
+fn a_run_that_leaves_nobody_shows_nothing() {
+    let crash = |nodes: &str| format!("crash = '{nodes}'\n");
+    let text = SPLIT.replace("for = \"20s\"\ncut = { off = \"half\" }\n", &crash("node[0..4]"));
+    let outcome = |text: &str| run(&scenario(text), &BTreeMap::new(), 1, &Keep::default());
+    let verdict = outcome(&format!("{text}[[fault]]\nat = '9s'\n{}", crash("node[4..7]"))).verdict;
+    assert_eq!(verdict, Verdict::Passed, "one is left");
+    let verdict = outcome(&format!("{text}[[fault]]\nat = '9s'\n{}", crash("node[4..8]"))).verdict;
+    let cause = verdict.cause().unwrap_or_default();
+    assert!(matches!(verdict, Verdict::Harness(_)) && cause.contains("nobody runs"), "{verdict:?}");
+}
+
+#[test]
 fn a_fault_begins_again_as_often_as_the_file_says() {
     let with = |more: &str| Scenario::parse("test", &format!("{SPLIT}{more}\n"));
     let scenario = with("again = { times = 2, pause = '3s' }").expect("it is right");

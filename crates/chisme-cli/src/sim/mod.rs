@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use chisme_sim::outcome::Verdict;
 use chisme_sim::scenario::Scenario;
-use chisme_sim::{Judged, Keep, Patience, Point, Shrunk, Sweep, check_determinism, report};
+use chisme_sim::{Judged, Keep, Patience, Point, Shrunk, Sweep, report};
 
 use self::again::Again;
 pub(crate) use self::args::SimCommand;
@@ -181,7 +181,7 @@ fn sweep(args: &RunArgs, scenario: &Scenario, stop: &Arc<AtomicBool>) -> Vec<chi
 }
 
 /// Runs everything twice.
-fn repeat_all(args: &RunArgs, asked: &[Asked], stop: &AtomicBool) -> anyhow::Result<ExitCode> {
+fn repeat_all(args: &RunArgs, asked: &[Asked], stop: &Arc<AtomicBool>) -> anyhow::Result<ExitCode> {
     for one in asked {
         repeat(args, &one.scenario, stop)?;
         if stop.load(Ordering::Relaxed) {
@@ -193,19 +193,21 @@ fn repeat_all(args: &RunArgs, asked: &[Asked], stop: &AtomicBool) -> anyhow::Res
 }
 
 /// Runs every seed twice.
-fn repeat(args: &RunArgs, scenario: &Scenario, stop: &AtomicBool) -> anyhow::Result<()> {
+fn repeat(args: &RunArgs, scenario: &Scenario, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let mut sweep = Sweep::new([]);
+    sweep.stop = Arc::clone(stop);
     let seeds = seeds(args, scenario);
     let points = scenario.points();
     let bar = Bar::new(&scenario.name, seeds.len() * points.len(), args.outputs.json);
     let mut done = 0;
     for point in &points {
         for &seed in &seeds {
-            if stop.load(Ordering::Relaxed) {
-                break;
-            }
-            check_determinism(scenario, point, seed).map_err(|difference| {
+            let same = sweep.run_twice(scenario, point, seed).map_err(|difference| {
                 anyhow::anyhow!("{}, seed {seed}: not deterministic: {difference}", scenario.name)
             })?;
+            if same.is_none() {
+                break;
+            }
             done += 1;
             bar.step(done, 0);
         }
@@ -246,7 +248,8 @@ fn tell(
         out_if_read(&print::with_shrunk(&report::json(&outcomes, judged), shrunk.as_ref())?)?;
     } else if let Some(shrunk) = &shrunk {
         let seed = shrunk.outcome.seed;
-        out_if_read(&format!("# seed {seed}\n{}\n", shrunk.toml.trim_end()))?;
+        let toml = format!("# seed {seed}\n{}\n", shrunk.toml.trim_end());
+        out_if_read(&if args.markdown { format!("\n```toml\n{toml}```\n") } else { toml })?;
     }
     let mut sweep = Sweep::new([]);
     sweep.stop = Arc::clone(stop);

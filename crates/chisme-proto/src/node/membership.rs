@@ -428,3 +428,58 @@ pub(super) struct Claim<'a> {
     pub(super) endpoints: Endpoints,
     pub(super) held: Held,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::{
+        Assumed, ClusterName, Command, Config, Cookie, Identity, Input, KeyRing, StretchedCookie,
+    };
+
+    fn member(n: u8) -> Assumed {
+        Assumed {
+            name: NodeName::parse(&format!("n{n}@host")).expect("valid"),
+            session: Session::from_u64(7),
+            endpoints: Endpoints::one(SocketAddr::from(([10, 0, 0, n], 4747))),
+        }
+    }
+
+    /// `n1`, which sees `n2` to `n201`.
+    fn one_of_many() -> Node {
+        let cookie = Cookie::new(&"5a".repeat(32)).expect("valid");
+        let cluster = ClusterName::default();
+        let keys = KeyRing::new(&StretchedCookie::stretch(&cookie), &cluster);
+        let Assumed { name, session, endpoints } = member(1);
+        let identity = Identity { name, session, endpoints };
+        let mut node = Node::new(Config::new(cluster, keys), identity, [3; 32], Instant::default())
+            .expect("valid");
+        let others = Command::Assume((2..=201).map(member).collect());
+        node.handle_input(Input::Command(others), Instant::default());
+        node
+    }
+
+    #[test]
+    fn every_member_that_is_wanted_has_the_same_chance_however_few_there_are() {
+        const DRAWS: usize = 400;
+        let mut node = one_of_many();
+        // Of all 200 the first tries find one; of two or of one, mostly the walk over all does.
+        for wanted in [1..=200, 70..=71, 5..=5] {
+            let places = wanted.clone();
+            let is_wanted = move |entry: &Entry| places.contains(&entry.index().place());
+            let count = wanted.count();
+            let mut drawn = BTreeMap::new();
+            for _ in 0..DRAWS * count {
+                let id = node.random_member(&is_wanted).expect("there is one");
+                *drawn.entry(id.index.place()).or_insert(0_usize) += 1;
+            }
+            assert_eq!(drawn.len(), count, "{drawn:?}");
+            // Six standard deviations of a binomial distribution.
+            let off = |times: &usize| times.abs_diff(DRAWS) > 120;
+            assert!(!drawn.values().any(off), "{drawn:?}");
+        }
+        assert_eq!(node.random_member(|_| false), None);
+    }
+}
