@@ -69,6 +69,8 @@ pub(crate) struct Tally {
     pub(crate) false_downs: u64,
     pub(crate) false_suspicions: u64,
     pub(crate) life_changes: u64,
+    /// By machine, whatever was done to it.
+    pub(crate) lives: Vec<u64>,
     pub(crate) detections: Vec<Detection>,
     /// Per process that ended without a goodbye: until anybody suspected it, and called it Down.
     pub(crate) first_suspicions: Vec<f64>,
@@ -309,6 +311,9 @@ impl Watch {
 
     /// The lives that the process of a machine has begun in all, at its end or at that of the run.
     pub(crate) fn lives(&mut self, machine: usize, changes: u64) {
+        let lives = &mut self.tally.lives;
+        lives.resize(lives.len().max(machine + 1), 0);
+        lives[machine] += changes;
         if changes == 0 || self.disturbances.has_disturbed(machine) {
             return;
         }

@@ -15,7 +15,7 @@ pub(crate) const QUIET: &str = "quiet";
 
 /// Each expectation of a scenario with what came.
 pub(crate) fn judge(scenario: &Scenario, figures: &Figures) -> Vec<Expectation> {
-    let lines = demands(scenario, &Summary::of_figures(&[figures])).into_iter();
+    let lines = demands(scenario, &Summary::of_figures(&[figures]), &figures.lives).into_iter();
     lines
         .map(|line| Expectation { known_miss: scenario.known_misses.contains(&line.what), ..line })
         .collect()
@@ -67,16 +67,21 @@ fn short(number: f64) -> String {
 
 /// All that may stand in `known_misses` of a scenario.
 pub(crate) fn names(scenario: &Scenario) -> Vec<String> {
-    let lines = demands(scenario, &Summary::default()).into_iter().map(|line| line.what);
+    let lines = demands(scenario, &Summary::default(), &[]).into_iter().map(|line| line.what);
     lines.chain([CONVERGED, QUIET].map(str::to_owned)).collect()
 }
 
-/// What one run of a scenario must come to.
-fn demands(scenario: &Scenario, measured: &Summary) -> Vec<Expectation> {
+/// What one run of a scenario must come to. `lives` are the new ones of each node.
+fn demands(scenario: &Scenario, measured: &Summary, lives: &[u64]) -> Vec<Expectation> {
     let formed_within = scenario.nodes.formed_within;
     let formed = (!formed_within.is_zero())
         .then(|| line(FORMED, formed_within.as_secs_f64(), measured.formed, "s"));
-    formed.into_iter().chain(lines(&scenario.expect, measured)).collect()
+    let groups = scenario.expect.groups_with_limits(&scenario.nodes);
+    let groups = groups.map(|(group, members, most)| {
+        let got: u64 = members.iter().filter_map(|&node| lives.get(node)).sum();
+        line(&format!("life_changes.{group}"), most as f64, Some(got as f64), "")
+    });
+    formed.into_iter().chain(lines(&scenario.expect, measured)).chain(groups).collect()
 }
 
 fn line(what: &str, wanted: f64, got: Option<f64>, unit: &'static str) -> Expectation {

@@ -154,6 +154,8 @@ pub struct Figures {
     pub false_suspicions: u64,
     /// New lives of nodes outside of all faults.
     pub life_changes: u64,
+    /// New lives of each node, by number, whatever was done to it.
+    pub lives: Vec<u64>,
     /// Mean per node and second.
     pub datagrams_per_second: f64,
     /// Mean of UDP payload per node and second.

@@ -299,6 +299,7 @@ impl<'a> Run<'a> {
         self.figures.downs = tally.downs;
         self.figures.false_suspicions = tally.false_suspicions;
         self.figures.life_changes = tally.life_changes;
+        self.figures.lives = tally.lives;
         self.figures.peak_per_second = peak;
         if self.scenario.detector == DetectorMode::Chisme {
             let expect = &self.scenario.expect;

@@ -72,6 +72,32 @@ fn a_run_that_leaves_nobody_shows_nothing() {
 }
 
 #[test]
+fn new_lives_are_limited_group_by_group() {
+    let text = SPLIT.replace("half", "third").replace("count = 8", "count = 9");
+    let with = |lives: &str| format!("{text}\n[expect]\nlife_changes = {lives}\n");
+    let verdict =
+        |lives| run(&scenario(&with(lives)), &BTreeMap::new(), 1, &Keep::default()).verdict;
+    // The smaller side yields, and nobody else begins anything.
+    assert_eq!(verdict("{ third = 3, rest = 0 }"), Verdict::Passed);
+    let few = verdict("{ 'node[0]+node[2]' = 1, rest = 0 }");
+    let cause = few.cause().unwrap_or_default();
+    assert!(matches!(few, Verdict::Unexpected(_)), "{few:?}");
+    assert!(cause.contains("life_changes.node[0]+node[2] is 2, not at most 1"), "{cause}");
+    assert!(cause.contains("life_changes.rest is 1, not at most 0"), "{cause}");
+    for (lives, names) in [
+        ("{ 'random(2)' = 1 }", ["line 15, expect.life_changes", "drawn anew"]),
+        ("{ 'node[9]' = 1 }", ["expect.life_changes", "nodes 0 to 8"]),
+        ("{ all = 9, rest = 1 }", ["expect.life_changes", "\"rest\" is nobody"]),
+        ("{ haf = 1 }", ["expect.life_changes", "\"haf\""]),
+        ("{ half = -1 }", ["line 15", "such as { third = 10"]),
+    ] {
+        refused(&with(lives), names);
+    }
+    let target = "\n[[target]]\nexpect.life_changes = { all = 1 }";
+    refused(&format!("{text}{target}"), ["target", "[expect]"]);
+}
+
+#[test]
 fn a_fault_begins_again_as_often_as_the_file_says() {
     let with = |more: &str| Scenario::parse("test", &format!("{SPLIT}{more}\n"));
     let scenario = with("again = { times = 2, pause = '3s' }").expect("it is right");

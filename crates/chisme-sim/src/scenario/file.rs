@@ -9,8 +9,8 @@ use super::faults::timed;
 use super::limits::{self, Wrong};
 use super::model::{DetectorMode, Expect, Nodes, Quantiles, Ranges, Scenario, Target, Tuning};
 use super::schema::{
-    DetectorName, ExpectTable, File, NodesTable, QuantilesTable, SeedRange, Span, SwarmTable,
-    TargetTable, default_liveness,
+    DetectorName, ExpectTable, File, LivesTable, NodesTable, QuantilesTable, SeedRange, Span,
+    SwarmTable, TargetTable, default_liveness,
 };
 use super::{Group, place};
 
@@ -286,8 +286,12 @@ impl File {
             faults,
             liveness: self.liveness.0,
             quiet: self.quiet.0,
-            expect: self.expect.into_expect(),
-            targets: self.target.into_iter().map(TargetTable::into_target).collect(),
+            expect: self.expect.into_expect()?,
+            targets: self
+                .target
+                .into_iter()
+                .map(TargetTable::into_target)
+                .collect::<Result<_, _>>()?,
             known_misses: self.known_misses,
             all_faults_happen: self.all_faults_happen,
             seeds: self.seeds.0,
@@ -302,6 +306,7 @@ impl File {
         };
         if is_point {
             limits::config(&scenario.config).map_err(wrong)?;
+            limits::groups(&scenario.expect, &scenario.nodes).map_err(wrong)?;
         }
         limits::expect("expect", &scenario.expect).map_err(wrong)?;
         for (n, target) in scenario.targets.iter().enumerate() {
@@ -395,20 +400,42 @@ impl SwarmTable {
 }
 
 impl TargetTable {
-    fn into_target(self) -> Target {
-        Target { at: self.at, expect: self.expect.into_expect() }
+    fn into_target(self) -> Result<Target, ScenarioError> {
+        let expect = self.expect.into_expect()?;
+        if !expect.life_changes_of.is_empty() {
+            let problem =
+                "is of all seeds together: groups stand in [expect], which is of each run";
+            return Err(meaning("target.expect.life_changes", problem));
+        }
+        Ok(Target { at: self.at, expect })
     }
 }
 
+/// Groups and their limits.
+fn lives_of(groups: BTreeMap<String, u64>) -> Result<Vec<(Group, u64)>, ScenarioError> {
+    let group = |(text, most): (String, u64)| match text.parse::<Group>() {
+        Ok(group) if !group.is_drawn() => Ok((group, most)),
+        Ok(group) => Err(format!("\"{group}\" is drawn anew each time: name who is meant")),
+        Err(error) => Err(error.to_string()),
+    };
+    let groups: Result<_, String> = groups.into_iter().map(group).collect();
+    groups.map_err(|problem| meaning("expect.life_changes", problem))
+}
+
 impl ExpectTable {
-    fn into_expect(self) -> Expect {
+    fn into_expect(self) -> Result<Expect, ScenarioError> {
+        let (life_changes, life_changes_of) = match self.life_changes {
+            None => (None, Vec::new()),
+            Some(LivesTable::Undisturbed(most)) => (Some(most), Vec::new()),
+            Some(LivesTable::OfGroups(groups)) => (None, lives_of(groups)?),
+        };
         let span = |span: Option<Span>| span.map(|span| span.0);
         let quantiles = |table: QuantilesTable| Quantiles {
             p50: span(table.p50),
             p99: span(table.p99),
             max: span(table.max),
         };
-        Expect {
+        Ok(Expect {
             formed_within: span(self.formed_within),
             converged_within: span(self.converged_within),
             detection: quantiles(self.detection),
@@ -418,12 +445,13 @@ impl ExpectTable {
             false_downs: self.false_downs,
             downs: self.downs,
             false_suspicions: self.false_suspicions,
-            life_changes: self.life_changes,
+            life_changes,
+            life_changes_of,
             datagrams_per_second: self.datagrams_per_second,
             bytes_per_second: self.bytes_per_second,
             datagrams_in_faults: self.datagrams_in_faults,
             datagrams_at_rest: self.datagrams_at_rest,
             bytes_at_rest: self.bytes_at_rest,
-        }
+        })
     }
 }

@@ -115,6 +115,11 @@ impl Group {
         self.parts == [Part::Rest]
     }
 
+    /// Whether chance says who is in it.
+    pub(crate) fn is_drawn(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Random(_)))
+    }
+
     /// Whether every part of it names nodes that there are.
     pub(super) fn check(&self, count: usize, zones: &[String]) -> Result<(), String> {
         for part in &self.parts {

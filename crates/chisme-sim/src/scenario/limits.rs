@@ -76,6 +76,20 @@ pub(super) fn expect(place: &str, expect: &Expect) -> Result<(), Wrong> {
     Ok(())
 }
 
+/// Whether there is somebody in each group of which something is expected.
+pub(super) fn groups(expect: &Expect, nodes: &Nodes) -> Result<(), Wrong> {
+    let wrong = |problem| Err(("expect.life_changes".to_owned(), problem));
+    for (group, members, _) in expect.groups_with_limits(nodes) {
+        if let Err(problem) = group.check(nodes.count, &nodes.zones) {
+            return wrong(problem);
+        }
+        if members.is_empty() {
+            return wrong(format!("\"{group}\" is nobody among {} nodes", nodes.count));
+        }
+    }
+    Ok(())
+}
+
 /// Whether a node of production takes these settings.
 pub(super) fn config(tuning: &Tuning) -> Result<(), Wrong> {
     let mut setup = Setup::new("n0", ([10, 0, 0, 1], 1).into());

@@ -5,6 +5,9 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+
 use super::Group;
 use crate::attack::Attacker;
 use crate::host::Setup;
@@ -376,6 +379,9 @@ pub struct Expect {
     pub false_suspicions: Option<u64>,
     /// How often nodes outside of all faults may start a new life. If it is not set, never.
     pub life_changes: Option<u64>,
+    /// How often all of a group together may start a new life, whatever was done to them; `rest` is
+    /// whoever is in no other group of these.
+    pub life_changes_of: Vec<(Group, u64)>,
     /// Means over all nodes and the whole time after the start, at most.
     pub datagrams_per_second: Option<f64>,
     /// Bytes of UDP payload, likewise.
@@ -407,6 +413,23 @@ pub struct Quantiles {
     pub p99: Option<Duration>,
     /// None is above it.
     pub max: Option<Duration>,
+}
+
+impl Expect {
+    /// The groups of [`life_changes_of`](Self::life_changes_of): who is in each, and its limit.
+    pub(crate) fn groups_with_limits<'a>(
+        &'a self,
+        nodes: &'a Nodes,
+    ) -> impl Iterator<Item = (&'a Group, Vec<usize>, u64)> {
+        // None of them is random.
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let mut members = move |group: &Group, others: &[usize]| {
+            group.resolve(nodes.count, &nodes.zones, others, &mut rng)
+        };
+        let named = self.life_changes_of.iter().filter(|(group, _)| !group.is_rest());
+        let named: Vec<usize> = named.flat_map(|(group, _)| members(group, &[])).collect();
+        self.life_changes_of.iter().map(move |(group, most)| (group, members(group, &named), *most))
+    }
 }
 
 impl TimedFault {

@@ -420,12 +420,23 @@ pub(super) struct ExpectTable {
     pub(super) false_downs: Option<u64>,
     pub(super) downs: Option<u64>,
     pub(super) false_suspicions: Option<u64>,
-    pub(super) life_changes: Option<u64>,
+    pub(super) life_changes: Option<LivesTable>,
     pub(super) datagrams_per_second: Option<f64>,
     pub(super) bytes_per_second: Option<f64>,
     pub(super) datagrams_in_faults: Option<f64>,
     pub(super) datagrams_at_rest: Option<f64>,
     pub(super) bytes_at_rest: Option<f64>,
+}
+
+/// How many new lives: of those that no fault is about, or of the members of groups.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a number of new lives, or groups with a number each, such as { third = 10, rest = 0 }"
+)]
+pub(super) enum LivesTable {
+    Undisturbed(u64),
+    OfGroups(BTreeMap<String, u64>),
 }
 
 #[derive(Deserialize)]
