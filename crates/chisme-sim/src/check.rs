@@ -314,13 +314,20 @@ impl Watch {
         let lives = &mut self.tally.lives;
         lives.resize(lives.len().max(machine + 1), 0);
         lives[machine] += changes;
-        if changes == 0 || self.disturbances.has_disturbed(machine) {
+        if changes == 0 || self.disturbances.has_disturbed(machine) || self.was_alone(machine) {
             return;
         }
         self.tally.life_changes += changes;
         self.tally.life_change.get_or_insert_with(|| {
             format!("n{machine} began {changes} new lives, although nothing was done to it")
         });
+    }
+
+    /// Whether something was done to all others: whoever hears nobody may be the one who is deaf, and cannot
+    /// know that it is not.
+    fn was_alone(&self, machine: usize) -> bool {
+        let others = (0..self.present.len()).filter(|&other| other != machine);
+        others.into_iter().all(|other| self.disturbances.has_disturbed(other))
     }
 
     fn place(&self, name: &NodeName, session: Session) -> Option<Place> {
@@ -503,7 +510,13 @@ mod tests {
         watch.lives(0, 3);
         watch.lives(1, 2);
         assert_eq!(watch.tally.life_changes, 2);
-        let told = watch.tally.life_change.expect("n1 did");
+        let told = watch.tally.life_change.take().expect("n1 did");
         assert!(told.starts_with("n1 began 2 new lives"), "{told}");
+        assert_eq!(watch.tally.lives, [3, 2]);
+        // Who hears nobody cannot know whose fault it is.
+        watch.tally.life_changes = 0;
+        watch.disturbances.disturbed(1);
+        watch.lives(2, 1);
+        assert_eq!(watch.tally.life_changes, 0);
     }
 }

@@ -96,11 +96,6 @@ impl Verdict {
         if other.exit_status() > self.exit_status() { other } else { self }
     }
 
-    /// Whether both are of one kind, whatever the cause.
-    pub const fn is_like(&self, other: &Self) -> bool {
-        self.exit_status() == other.exit_status()
-    }
-
     /// Why, in one line; none if it passed.
     pub fn cause(&self) -> Option<&str> {
         match self {

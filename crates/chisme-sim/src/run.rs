@@ -359,6 +359,7 @@ impl<'a> Run<'a> {
         let load = Load::so_far(&cluster).since(&Load::default());
         (figures.datagrams_per_second, figures.bytes_per_second) = load.unwrap_or_default();
         let (seed, hash, events) = (cluster.seed, cluster.digest(), cluster.events);
+        let labels = cluster.hosts.iter().map(|host| host.label.clone()).collect();
         let recorder = cluster.into_recorder();
         figures.sent =
             recorder.sent.iter().map(|(kind, traffic)| ((*kind).to_owned(), *traffic)).collect();
@@ -368,7 +369,7 @@ impl<'a> Run<'a> {
             verdict = verdict.worse(expect::verdict(&expectations));
         }
         let story = keep.story.then(|| {
-            let mut story = recorder.into_story(scenario.nodes.count, virtual_seconds);
+            let mut story = recorder.into_story(labels, virtual_seconds);
             story.formed_at = self.formed_at;
             story.faults_ended_at = self.faults_ended_at;
             story.faults = ribbons;

@@ -128,12 +128,9 @@ impl<T: FnMut(&str), R: FnMut(&Scenario) -> Option<Outcome>> Search<'_, T, R> {
         if table == self.table {
             return false;
         }
-        let Some(verdict) = self.best.as_ref().map(|(_, outcome)| outcome.verdict.clone()) else {
-            return false;
-        };
+        let Some((_, before)) = self.best.clone() else { return false };
         let candidate = self.attempt(&table);
-        let Some(smaller) = candidate.filter(|(_, outcome)| outcome.verdict.is_like(&verdict))
-        else {
+        let Some(smaller) = candidate.filter(|(_, outcome)| fails_alike(outcome, &before)) else {
             return false;
         };
         self.best = Some(smaller);
@@ -233,6 +230,21 @@ impl<T: FnMut(&str), R: FnMut(&Scenario) -> Option<Outcome>> Search<'_, T, R> {
         let toml =
             format!("# {}\n# With seed {seed}: {cause}\n\n{}", kind(&outcome.verdict), self.table);
         Some(Shrunk { scenario, toml, outcome, steps: self.steps, runs: self.runs })
+    }
+}
+
+/// Whether both are of one kind; of missed expectations, whether both miss one of the same, and either both
+/// measured it or neither did.
+fn fails_alike(one: &Outcome, other: &Outcome) -> bool {
+    let missed = |outcome: &Outcome| -> BTreeSet<(String, bool)> {
+        let lines = outcome.expectations.iter().filter(|line| !line.met && !line.known_miss);
+        lines.map(|line| (line.what.clone(), line.got.is_some())).collect()
+    };
+    match (&one.verdict, &other.verdict) {
+        (Verdict::Unexpected(_), Verdict::Unexpected(_)) => {
+            !missed(one).is_disjoint(&missed(other))
+        }
+        (one, other) => one.exit_status() == other.exit_status(),
     }
 }
 

@@ -21,7 +21,10 @@ const MAX_KEPT: usize = 200_000;
 /// Everything that is written down.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
+    /// By name, the first machine that bore it.
     names: BTreeMap<NodeName, u32>,
+    /// Machines that bear the name of another: what is seen of it is told of the other.
+    twins: BTreeMap<u32, u32>,
     pub(crate) changes: Vec<Change>,
     pub(crate) processes: Vec<ProcessChange>,
     /// What was sent, by kind.
@@ -45,7 +48,10 @@ impl Recorder {
 
     /// A machine has this name from now on.
     pub(crate) fn name(&mut self, node: usize, name: &NodeName) {
-        self.names.insert(name.clone(), number(node));
+        let first = *self.names.entry(name.clone()).or_insert(number(node));
+        if first != number(node) {
+            self.twins.insert(number(node), first);
+        }
     }
 
     pub(crate) fn process(&mut self, node: usize, to: ProcessState, at: Instant) {
@@ -140,12 +146,12 @@ impl Recorder {
         }
     }
 
-    /// Everything, as reports draw it.
-    pub(crate) fn into_story(self, nodes: usize, seconds: f64) -> Story {
-        let missing = missing(nodes, &self.changes, &self.processes);
+    /// Everything, as reports draw it. The machines have these labels.
+    pub(crate) fn into_story(self, nodes: Vec<String>, seconds: f64) -> Story {
+        let missing = missing(nodes.len(), &self.twins, &self.changes, &self.processes);
         let named = self.traffic.into_iter();
         Story {
-            nodes: (0..nodes).map(|n| format!("n{n}")).collect(),
+            nodes,
             seconds,
             changes: self.changes,
             processes: self.processes,
@@ -161,7 +167,17 @@ impl Recorder {
 
 /// How many pairs of nodes were wrong about each other, whenever that changed: of two that run one
 /// does not see the other, or somebody sees one that does not run.
-fn missing(nodes: usize, changes: &[Change], processes: &[ProcessChange]) -> Vec<(f64, u64)> {
+fn missing(
+    nodes: usize,
+    twins: &BTreeMap<u32, u32>,
+    changes: &[Change],
+    processes: &[ProcessChange],
+) -> Vec<(f64, u64)> {
+    // Nobody can see two that share a name, and neither of them the other.
+    let counts = |observer: usize, subject: usize| {
+        let (observer, subject) = (number(observer), number(subject));
+        !twins.contains_key(&subject) && twins.get(&observer) != Some(&subject)
+    };
     let mut runs = vec![false; nodes];
     let mut sees = vec![vec![false; nodes]; nodes];
     let mut happened: Vec<(f64, Result<&ProcessChange, &Change>)> = Vec::new();
@@ -176,7 +192,9 @@ fn missing(nodes: usize, changes: &[Change], processes: &[ProcessChange]) -> Vec
                 let node = process.node as usize;
                 let now = matches!(process.to, ProcessState::Running | ProcessState::Frozen);
                 let count = |runs: &[bool], sees: &[Vec<bool>]| {
-                    let is_wrong = |o: usize, s: usize| o != s && runs[o] && sees[o][s] != runs[s];
+                    let is_wrong = |o: usize, s: usize| {
+                        o != s && runs[o] && sees[o][s] != runs[s] && counts(o, s)
+                    };
                     let pairs = (0..nodes).map(|other| {
                         i64::from(is_wrong(node, other)) + i64::from(is_wrong(other, node))
                     });
@@ -191,7 +209,7 @@ fn missing(nodes: usize, changes: &[Change], processes: &[ProcessChange]) -> Vec
             }
             Err(change) => {
                 let (o, s) = (change.observer as usize, change.subject as usize);
-                if o >= nodes || s >= nodes || o == s {
+                if o >= nodes || s >= nodes || o == s || !counts(o, s) {
                     continue;
                 }
                 let now = matches!(change.to, Seen::Alive | Seen::Suspect);

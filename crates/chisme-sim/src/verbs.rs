@@ -6,6 +6,7 @@ use std::time::Duration;
 use chisme_proto::{Command, DEFAULT_PORT, Input};
 
 use crate::cluster::Cluster;
+use crate::drive::Happening;
 use crate::host::{EPOCH_MILLIS, SOCKET_BUFFER, Setup};
 use crate::network::{Effect, Pulse, RuleId, Scope};
 use crate::outcome::ProcessState;
@@ -83,8 +84,18 @@ impl Cluster {
     }
 
     pub(crate) fn slow_at(&mut self, index: usize, per_datagram: Duration) -> bool {
-        self.hosts[index].per_datagram = per_datagram;
-        self.hosts[index].process.is_some()
+        let host = &mut self.hosts[index];
+        host.per_datagram = per_datagram;
+        let run = host.run;
+        let Some(process) = &mut host.process else { return false };
+        // What it has at hand takes no longer than any other from now on.
+        let done = self.now + per_datagram;
+        if process.busy_until > done {
+            process.busy_until = done;
+            self.set_alarm(index);
+            self.schedule(done, Happening::Read { host: index, run });
+        }
+        true
     }
 
     /// The socket of a machine holds so many datagrams; those that come when it is full are lost.

@@ -53,9 +53,12 @@ fn acquainted_nodes_know_each_other_from_the_start() {
     refused(&text.replace("acquainted = true", said), ["line 9, nodes.spread", "acquainted"]);
     let said = "acquainted = true\nformed_within = '1s'";
     refused(&text.replace("acquainted = true", said), ["nodes.formed_within", "acquainted"]);
-    for place in ["[expect]\n", "[[target]]\nexpect."] {
+    for (place, names) in [
+        ("[expect]\n", "line 16, expect.formed_within"),
+        ("[[target]]\nexpect.", "line 16, target.0.expect.formed_within"),
+    ] {
         let text = format!("{text}\n{place}formed_within = '1s'");
-        refused(&text, ["expect.formed_within", "acquainted"]);
+        refused(&text, [names, "acquainted"]);
     }
 }
 
@@ -162,6 +165,42 @@ fn a_grid_has_points_that_do_something() {
 }
 
 #[test]
+fn what_would_do_nothing_is_refused() {
+    let cut = "cut = { off = \"half\" }";
+    let fault = |with: &str| SPLIT.replace(cut, with);
+    for (with, names) in [
+        ("cut = { off = 'all' }", ["line 12, fault.0.cut", "everybody"]),
+        ("swizzle = { nodes = 'half', step = '0s' }", ["line 9, fault.0", "swizzle.step"]),
+        ("link = { from = 'all', to = 'all', is = {} }", ["line 9, fault.0", "link.is"]),
+        (
+            "link = { from = 'all', to = 'all', is = { port_unreachable = true } }",
+            ["line 9, fault.0", "[network]"],
+        ),
+        ("dns = { nodes = 'all', answer = 'disjoint' }", ["line 12, fault.0.dns", "nodes.zones"]),
+    ] {
+        refused(&fault(with), names);
+    }
+    refused(&SPLIT.replace("20s", "0s"), ["line 9, fault.0", "for is 0s"]);
+    let few = fault("cut = { majorities = true }").replace("count = 8", "count = 3");
+    refused(&few, ["fault.0.cut", "reaches a majority"]);
+    let network = |with: &str| format!("{SPLIT}\n[network]\n{with}\n");
+    refused(&network("queue = 100"), ["network", "bandwidth"]);
+    let burst = "burst = { good = '1ns', bad = '1s', loss = 1.0 }";
+    refused(&network(burst), ["network", "burst.good"]);
+    let grid = |with: &str| format!("{SPLIT}\n[grid]\n{with}\n");
+    refused(&grid("why = ['a', 'b']"), ["line 15, grid.why", "does nothing"]);
+    refused(&grid("'network.lossy' = [0.1]"), ["line 15, grid.network.lossy", "unknown field"]);
+    let acquainted = SPLIT.replace("count = 8", "count = 8\nacquainted = true");
+    let most = |n| format!("{acquainted}\n[config]\nmax_members = {n}\n");
+    refused(&most(6), ["line 16, config.max_members", "8 acquainted"]);
+    assert!(Scenario::parse("test", &most(7)).is_ok());
+    let target = |with: &str| format!("{SPLIT}\n[[target]]\n{with}\n");
+    refused(&target("expect = {}"), ["line 14, target.0", "expects nothing"]);
+    let at = "at = { x = 1 }\nexpect = { downs = 1 }";
+    refused(&target(at), ["line 14, target.0", "stands nowhere"]);
+}
+
+#[test]
 fn groups_are_of_nodes_that_there_are() {
     for (fault, names) in [
         ("freeze = 'node[1]+node[77]'", ["line 12, fault.0.freeze", "node 77"]),
@@ -229,7 +268,7 @@ fn numbers_have_limits() {
         (
             "[nodes]",
             "network.burst = { good = '0s', bad = '0s', loss = 0.5 }\n[nodes]",
-            ["burst.good", "above zero"],
+            ["burst.good", "1ms or longer"],
         ),
     ] {
         refused(&SPLIT.replacen(place, with, 1), names);

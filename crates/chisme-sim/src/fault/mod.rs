@@ -17,17 +17,17 @@ use rand::seq::SliceRandom;
 use self::ongoing::Ongoing;
 use crate::attack::Attacker;
 use crate::cluster::Cluster;
-use crate::millis;
 use crate::network::{Effect, NodeSet, Scope};
 use crate::outcome::Ribbon;
 use crate::scenario::{Fault, TimedFault};
 use crate::story::seconds;
+use crate::{millis, secs};
 
 /// A node that leaves is gone by then.
 const GOODBYE: Duration = millis(1_500);
 
 /// How often an attacker fires.
-const VOLLEY: Duration = millis(100);
+const VOLLEYS_PER_SECOND: u32 = 10;
 
 /// Streams of chance of their own, which no machine has: groups are the same whatever else is drawn.
 const GROUPS: u64 = u64::MAX;
@@ -281,13 +281,17 @@ impl Faults {
         if one.ended.is_some() {
             return;
         }
-        let each = (f64::from(attack.rate) * VOLLEY.as_secs_f64()).ceil() as u32;
+        // So many by the end of a volley are due, less those of the volleys before.
+        let rate = u64::from(attack.rate);
+        let due = |volleys: u32| rate * u64::from(volleys) / u64::from(VOLLEYS_PER_SECOND);
+        let each = due(one.volleys + 1) - due(one.volleys);
+        one.volleys += 1;
         for &node in &one.nodes {
             for _ in 0..each {
                 one.deeds += u64::from(self.attacker.shoot(attack.kind, node, cluster));
             }
         }
-        let at = cluster.now() + VOLLEY;
+        let at = cluster.now() + secs(1) / VOLLEYS_PER_SECOND;
         self.add(at, Act::Volley(number));
     }
 

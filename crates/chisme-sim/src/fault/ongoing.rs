@@ -28,6 +28,8 @@ pub(super) struct Ongoing {
     lost_before: u64,
     rules: Vec<RuleId>,
     pub(super) turns: BTreeMap<usize, RuleId>,
+    /// How often an attacker has fired at each.
+    pub(super) volleys: u32,
     excuses: Vec<Option<DisturbanceId>>,
     /// How often it really did something, as far as it is known yet.
     pub(super) deeds: u64,
@@ -75,6 +77,7 @@ impl Ongoing {
             lost_before: 0,
             rules: Vec::new(),
             turns: BTreeMap::new(),
+            volleys: 0,
             excuses: Vec::new(),
             deeds: 0,
             began: None,
@@ -98,7 +101,7 @@ impl Ongoing {
             }
             Fault::Restart { new_address, clock, .. } => {
                 for node in self.nodes.clone() {
-                    self.deeds += u64::from(cluster.crash_at(node));
+                    cluster.crash_at(node);
                     if let Some(seconds) = clock {
                         cluster.step_clock_at(node, seconds);
                     }
@@ -106,6 +109,7 @@ impl Ongoing {
                         cluster.readdress(node);
                     }
                     cluster.start_if_gone(node);
+                    self.deeds += 1;
                 }
             }
             Fault::Freeze { .. } => self.impair(cluster, Cluster::freeze_at),

@@ -10,9 +10,9 @@ use super::model::{
     Answer, Attack, AttackKind, Burst, Cut, Fault, Latency, Link, Nodes, TimedFault,
 };
 use super::schema::{
-    AnswerName, AttackName, AttackTable, BufferTable, ClockTable, CutTable, DnsTable, FaultTable,
-    FlipFlopTable, LatencyTable, LinkFaultTable, LinkTable, PacedTable, RestartTable, SlowTable,
-    SwizzleTable,
+    AnswerName, AttackName, AttackTable, BufferTable, BurstTable, ClockTable, CutTable, DnsTable,
+    FaultTable, FlipFlopTable, LatencyTable, LinkFaultTable, LinkTable, PacedTable, RestartTable,
+    SlowTable, SwizzleTable,
 };
 use crate::clock::DRIFT;
 
@@ -54,6 +54,9 @@ impl TryFrom<&str> for TimedFault {
     }
 }
 
+/// No time of a burst is shorter: each costs a step of the simulation.
+const SHORTEST_BURST: Duration = Duration::from_millis(1);
+
 impl LinkTable {
     pub(super) fn into_link(self) -> Result<Link, String> {
         let burst_loss = self.burst.as_ref().map(|burst| burst.loss);
@@ -75,11 +78,14 @@ impl LinkTable {
         if self.bandwidth == Some(0) {
             return Err("bandwidth is above zero; `clog = true` lets nothing through".to_owned());
         }
-        if self.burst.as_ref().is_some_and(|burst| burst.good.0.is_zero() || burst.bad.0.is_zero())
-        {
-            return Err(
-                "burst.good and burst.bad are above zero; `loss` alone has no bursts".to_owned()
-            );
+        let is_short = |burst: &BurstTable| burst.good.0.min(burst.bad.0) < SHORTEST_BURST;
+        if self.burst.as_ref().is_some_and(is_short) {
+            return Err(format!(
+                "burst.good and burst.bad are {SHORTEST_BURST:?} or longer; `loss` alone has no bursts"
+            ));
+        }
+        if self.queue.is_some() && self.bandwidth.is_none() {
+            return Err("queue does nothing without bandwidth: give it one".to_owned());
         }
         let latency = self.latency.map(LatencyTable::into_latency).transpose()?;
         Ok(Link {
@@ -188,6 +194,11 @@ impl FaultTable {
             0 => return Err("says when, but not what: give it one of link, cut, flip_flop, swizzle, crash, restart, leave, rolling_restart, freeze, stall, slow, small_buffer, reuse_address, duplicate_name, clock, dns, attack".to_owned()),
             n => return Err(format!("names {n} faults: give each its own [[fault]]")),
         };
+        if self.lasts.is_some_and(|span| span.0.is_zero()) {
+            return Err(
+                "for is 0s, so that nothing happens: make it longer, or leave it out".to_owned()
+            );
+        }
         Ok(TimedFault {
             at: self.at.map_or(Duration::ZERO, |at| at.0),
             lasts: self.lasts.map(|span| span.0),
@@ -214,6 +225,9 @@ fn possible(fault: Fault) -> Result<Fault, String> {
         Fault::Slow { per_datagram, .. } if per_datagram.is_zero() => {
             return Err("slow.per_datagram is 0s and slows nobody: make it longer".to_owned());
         }
+        Fault::Swizzle { step, .. } if step.is_zero() => {
+            return Err("swizzle.step is 0s and clogs nobody: make it longer".to_owned());
+        }
         Fault::FlipFlop { period, .. } if period.is_zero() => {
             return Err("flip_flop.period is 0s: make it longer".to_owned());
         }
@@ -233,7 +247,17 @@ fn possible(fault: Fault) -> Result<Fault, String> {
 impl LinkFaultTable {
     fn into_fault(self) -> Result<Fault, String> {
         let Self { from, to, both_ways, is } = self;
-        Ok(Fault::Link { from, to, both_ways, link: is.into_link()? })
+        let link = is.into_link()?;
+        if link.port_unreachable {
+            return Err("link.is.port_unreachable is of the whole network: put it into [network]"
+                .to_owned());
+        }
+        if link == Link::default() {
+            return Err(
+                "link.is is empty and changes nothing: say what the links are like".to_owned()
+            );
+        }
+        Ok(Fault::Link { from, to, both_ways, link })
     }
 }
 

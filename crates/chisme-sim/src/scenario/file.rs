@@ -84,12 +84,12 @@ impl Scenario {
         }
         for (n, target) in scenario.targets.iter().enumerate() {
             if crate::expect::lines(&target.expect, &crate::Summary::default()).is_empty() {
-                return Err(meaning(format!("target {n}"), "expects nothing"));
+                return Err(meaning(format!("target.{n}"), "expects nothing"));
             }
             for (key, value) in &target.at {
                 if !scenario.grid.get(key).is_some_and(|values| values.contains(value)) {
                     let problem = format!("{key} = {value} stands nowhere in [grid]");
-                    return Err(meaning(format!("target {n}"), problem));
+                    return Err(meaning(format!("target.{n}"), problem));
                 }
             }
         }
@@ -165,9 +165,19 @@ impl Scenario {
     /// Itself, if it is possible at each point of its grid: that is known before anything runs.
     fn checked(self) -> Result<Self, ScenarioError> {
         for point in self.points() {
-            self.at(&point).map_err(|error| error.in_grid(&self.grid))?;
+            self.at(&point).map_err(|error| self.blame(&point, error).in_grid(&self.grid))?;
         }
         Ok(self)
+    }
+
+    /// The key of a point that cannot have its value, if it is one alone.
+    fn blame(&self, point: &BTreeMap<String, toml::Value>, error: ScenarioError) -> ScenarioError {
+        let ScenarioError::Syntax(problem) = &error else { return error };
+        let is_wrong = |(key, value): (&String, &toml::Value)| {
+            let alone = self.changed(&[(key.clone(), value.clone())].into());
+            matches!(alone, Err(ScenarioError::Syntax(_))).then(|| meaning(key, problem))
+        };
+        point.iter().find_map(is_wrong).unwrap_or(error)
     }
 
     fn changed(&self, settings: &BTreeMap<String, toml::Value>) -> Result<Self, ScenarioError> {
@@ -241,9 +251,12 @@ impl File {
             (None, Some(ranges)) => NodesTable::of(*ranges.nodes.end()),
             (None, None) => return Err(meaning("nodes", "is missing: [nodes] says how many")),
         };
-        let formed_expected = self.expect.formed_within.is_some()
-            || self.target.iter().any(|target| target.expect.formed_within.is_some());
-        let nodes = nodes.into_nodes(formed_expected)?;
+        let mut formed = self.target.iter().enumerate().filter_map(|(n, target)| {
+            target.expect.formed_within.map(|_| format!("target.{n}.expect.formed_within"))
+        });
+        let of_each = self.expect.formed_within.map(|_| "expect.formed_within".to_owned());
+        let formed = of_each.or_else(|| formed.next());
+        let nodes = nodes.into_nodes(formed)?;
         limits::grid(self.grid.iter()).map_err(wrong)?;
         // What there is at each point of a grid need not be possible without it.
         let is_point = self.grid.is_empty();
@@ -252,6 +265,8 @@ impl File {
             seeds.map_err(|problem| meaning("nodes.seeds", problem))?;
         }
         let faults = timed(self.fault, &nodes, is_point, self.all_faults_happen)?;
+        let targets = self.target.into_iter().enumerate();
+        let targets: Result<_, _> = targets.map(|(n, target)| target.into_target(n)).collect();
         let span = |span: Option<Span>| span.map(|span| span.0);
         let config = self.config;
         let preset = config.preset.as_deref().map(str::parse).transpose();
@@ -287,11 +302,7 @@ impl File {
             liveness: self.liveness.0,
             quiet: self.quiet.0,
             expect: self.expect.into_expect()?,
-            targets: self
-                .target
-                .into_iter()
-                .map(TargetTable::into_target)
-                .collect::<Result<_, _>>()?,
+            targets: targets?,
             known_misses: self.known_misses,
             all_faults_happen: self.all_faults_happen,
             seeds: self.seeds.0,
@@ -305,7 +316,7 @@ impl File {
             table,
         };
         if is_point {
-            limits::config(&scenario.config).map_err(wrong)?;
+            limits::config(&scenario.config, &scenario.nodes).map_err(wrong)?;
             limits::groups(&scenario.expect, &scenario.nodes).map_err(wrong)?;
         }
         limits::expect("expect", &scenario.expect).map_err(wrong)?;
@@ -338,18 +349,16 @@ impl File {
 }
 
 impl NodesTable {
-    fn into_nodes(self, formed_expected: bool) -> Result<Nodes, ScenarioError> {
+    /// `formed` is a key by which it is expected that the nodes find each other.
+    fn into_nodes(self, formed: Option<String>) -> Result<Nodes, ScenarioError> {
         if !(2..=20_000).contains(&self.count) {
             return Err(meaning("nodes.count", "must be from 2 to 20,000"));
         }
         if self.acquainted {
             let none = "nodes that are acquainted know each other from the start";
-            let said = [
-                ("nodes.spread", !self.spread.0.is_zero()),
-                ("nodes.formed_within", self.formed_within.is_some()),
-                ("expect.formed_within", formed_expected),
-            ];
-            if let Some((key, _)) = said.into_iter().find(|(_, said)| *said) {
+            let spread = (!self.spread.0.is_zero()).then(|| "nodes.spread".to_owned());
+            let within = self.formed_within.map(|_| "nodes.formed_within".to_owned());
+            if let Some(key) = spread.or(within).or(formed) {
                 let problem = format!("has no meaning: {none}; take out this or nodes.acquainted");
                 return Err(meaning(key, problem));
             }
@@ -400,12 +409,12 @@ impl SwarmTable {
 }
 
 impl TargetTable {
-    fn into_target(self) -> Result<Target, ScenarioError> {
+    fn into_target(self, n: usize) -> Result<Target, ScenarioError> {
         let expect = self.expect.into_expect()?;
         if !expect.life_changes_of.is_empty() {
             let problem =
                 "is of all seeds together: groups stand in [expect], which is of each run";
-            return Err(meaning("target.expect.life_changes", problem));
+            return Err(meaning(format!("target.{n}.expect.life_changes"), problem));
         }
         Ok(Target { at: self.at, expect })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-use super::model::{Cut, Expect, Fault, Nodes, TimedFault, Tuning};
+use super::model::{Answer, Cut, Expect, Fault, Nodes, TimedFault, Tuning};
 use crate::host::{Common, Setup};
 
 /// No duration of a scenario is longer, and no fault ends later: 30 days of virtual time.
@@ -26,7 +26,7 @@ pub(super) const MAX_RATE: u32 = 10_000;
 pub(super) const MAX_STEP: i64 = 50 * 365 * 24 * 60 * 60;
 
 /// Keys of a scenario that do nothing in its grid.
-const NOT_IN_GRID: [&str; 2] = ["seeds", "grid"];
+const NOT_IN_GRID: [&str; 7] = ["seeds", "grid", "why", "expected", "source", "axes", "target"];
 
 /// A key and what is wrong with its value.
 pub(super) type Wrong = (String, String);
@@ -44,7 +44,7 @@ pub(super) fn grid<'a>(
             );
         }
         if NOT_IN_GRID.contains(&key.split('.').next().unwrap_or_default()) {
-            return wrong("does nothing in a grid: seeds are chosen with --seeds or `seeds`");
+            return wrong("does nothing in a grid; seeds are chosen with --seeds or `seeds`");
         }
         points = points.saturating_mul(values.len());
     }
@@ -90,8 +90,17 @@ pub(super) fn groups(expect: &Expect, nodes: &Nodes) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// Whether a node of production takes these settings.
-pub(super) fn config(tuning: &Tuning) -> Result<(), Wrong> {
+/// Whether a node of production takes these settings, in such a cluster.
+pub(super) fn config(tuning: &Tuning, nodes: &Nodes) -> Result<(), Wrong> {
+    if let Some(most) = tuning.max_members
+        && nodes.acquainted
+        && most + 1 < nodes.count
+    {
+        let count = nodes.count;
+        let problem =
+            format!("is {most}, and each of {count} acquainted nodes remembers all others");
+        return Err(("config.max_members".to_owned(), problem));
+    }
     let mut setup = Setup::new("n0", ([10, 0, 0, 1], 1).into());
     tuning.apply(&mut setup);
     let config = setup.config(&mut Common::default());
@@ -116,6 +125,21 @@ pub(super) fn fault(timed: &TimedFault, nodes: &Nodes, happens: bool) -> Result<
             None => 0,
         },
     };
+    match &timed.fault {
+        Fault::Cut(Cut::Off(group) | Cut::Bridge(group))
+            if members(group, nodes, &[])?.len() == nodes.count =>
+        {
+            return Err(format!("cuts nothing: \"{group}\" is everybody"));
+        }
+        Fault::Cut(Cut::Majorities) if nodes.count < 4 => {
+            let count = nodes.count;
+            return Err(format!("cuts nothing among {count} nodes: each reaches a majority, all"));
+        }
+        Fault::Dns { answer: Answer::Disjoint, .. } if nodes.zones.is_empty() => {
+            return Err("answers by zones, and there are none: set nodes.zones".to_owned());
+        }
+        _ => {}
+    }
     if let Fault::Clock { drift_ppm: 0, step_seconds: 0, .. } = timed.fault
         && happens
     {
