@@ -54,7 +54,7 @@ struct Process {
     ended: Option<(Instant, ProcessState)>,
     /// Living observers that show it up.
     holders: usize,
-    /// When the last of them knew of its end.
+    /// When the last of them knew of its end, for the first time.
     buried: Option<Instant>,
     first_suspicion: bool,
     first_down: bool,
@@ -205,7 +205,7 @@ impl Watch {
         };
         let process = self.at(place);
         process.holders += 1;
-        match process.buried.take() {
+        match process.buried {
             Some(buried) if now.saturating_since(buried) > GRACE => Err(format!(
                 "{called} is up again, although its process has ended and everybody knew that for {:?}",
                 now - buried
@@ -351,7 +351,7 @@ impl Process {
     fn lose_holder(&mut self, now: Instant) {
         self.holders = self.holders.saturating_sub(1);
         if self.holders == 0 && self.ended.is_some() {
-            self.buried = Some(now);
+            self.buried.get_or_insert(now);
         }
     }
 }
@@ -424,7 +424,7 @@ mod tests {
         tell(&mut watch, 1, Event::Up, 2, 71).expect("a datagram was still on its way");
         tell(&mut watch, 1, Event::Down, 2, 72).expect("it is dead");
         let error = tell(&mut watch, 1, Event::Up, 2, 100).expect_err("risen from the dead");
-        assert!(error.contains("n2 is up again") && error.contains("28s"), "{error}");
+        assert!(error.contains("n2 is up again") && error.contains("30s"), "{error}");
     }
 
     #[test]

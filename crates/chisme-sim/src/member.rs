@@ -10,6 +10,9 @@ use crate::baseline::Baseline;
 pub(crate) enum Member {
     Chisme(Box<Node>),
     Baseline(Box<Baseline>),
+    /// One of them, and what a test makes it do besides.
+    #[cfg(test)]
+    Sabotaged(Box<crate::sabotage::Saboteur>),
 }
 
 /// Both have the method.
@@ -18,6 +21,8 @@ macro_rules! either {
         match $member {
             Member::Chisme($node) => $call,
             Member::Baseline($node) => $call,
+            #[cfg(test)]
+            Member::Sabotaged($node) => $call,
         }
     };
 }

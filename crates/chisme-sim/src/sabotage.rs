@@ -1,16 +1,107 @@
 //! Every rule of a run is broken once, on purpose: each must be noticed, and for what it is.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use chisme_proto::Event;
+use chisme_proto::{
+    Event, Input, Instant, MemberState, MemberView, NodeName, NodeStatus, Output, Session,
+};
 
 use crate::cluster::Cluster;
+use crate::member::Member;
 use crate::outcome::{Outcome, Verdict};
 use crate::panics;
 use crate::run::{Company, Keep, run_with};
 use crate::scenario::Scenario;
 use crate::{secs, trace};
+
+/// A member that does what no node may do, and a node's own doings else.
+#[derive(Default)]
+pub(crate) struct Saboteur {
+    node: Option<Member>,
+    /// What it says before anything that the node says.
+    says: VecDeque<Output>,
+    /// How many outputs more it says that it has dropped.
+    dropped: u64,
+    /// What happens when it rejects a datagram.
+    on_rejection: Harm,
+    rejected: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Harm {
+    #[default]
+    None,
+    /// It forgets a member.
+    Members,
+    /// It counts one more.
+    Count,
+}
+
+impl Saboteur {
+    fn node(&self) -> &Member {
+        self.node.as_ref().expect("it was put in")
+    }
+
+    fn harmed_by(&self, harm: Harm) -> bool {
+        self.rejected && self.on_rejection == harm
+    }
+
+    pub(crate) fn handle_input(&mut self, input: Input<'_>, now: Instant) {
+        let rejections = |node: &Member| -> u64 {
+            node.status().counters.rejections().map(|(_, count)| count).sum()
+        };
+        let before = rejections(self.node());
+        self.node.as_mut().expect("it was put in").handle_input(input, now);
+        self.rejected |= rejections(self.node()) > before;
+    }
+
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.says.pop_front().or_else(|| self.node.as_mut()?.poll_output())
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.node().poll_timeout()
+    }
+
+    pub(crate) fn local(&self) -> MemberView {
+        self.node().local()
+    }
+
+    pub(crate) fn session(&self) -> Session {
+        self.node().session()
+    }
+
+    pub(crate) fn members(&self) -> Vec<MemberView> {
+        self.node().members().split_off(usize::from(self.harmed_by(Harm::Members)))
+    }
+
+    pub(crate) fn member(&self, name: &NodeName) -> Option<MemberView> {
+        self.node().member(name)
+    }
+
+    pub(crate) fn status(&self) -> NodeStatus {
+        let mut status = self.node().status();
+        status.counters.outputs_dropped += self.dropped;
+        status.live += usize::from(self.harmed_by(Harm::Count));
+        status
+    }
+}
+
+/// Makes a saboteur of the node of a machine.
+fn saboteur(cluster: &mut Cluster, index: usize) -> &mut Saboteur {
+    let node = &mut cluster.hosts[index].process.as_mut().expect("it runs").node;
+    let whole = std::mem::replace(node, Member::Sabotaged(Box::default()));
+    let Member::Sabotaged(saboteur) = node else { unreachable!("it was just put there") };
+    saboteur.node = Some(whole);
+    saboteur
+}
+
+/// It must be noticed with this input, not later.
+fn noticed(cluster: &mut Cluster, index: usize, input: Input<'_>) {
+    cluster.feed(index, input);
+    panic!("nobody has noticed");
+}
 
 const CALM: &str = r#"
 why = "Nothing happens."
@@ -62,37 +153,102 @@ fn an_error_in_the_log_is_unsafe() {
     demand(&run(CALM, &sabotage), Verdict::Unsafe, "it cannot be");
 }
 
+/// `n1` says these events, although nothing of it is so.
+fn n1_says(cluster: &mut Cluster, events: impl IntoIterator<Item = Event>) {
+    saboteur(cluster, 1).says.extend(events.into_iter().map(Output::Event));
+    noticed(cluster, 1, Input::Timeout);
+}
+
+/// What `n1` holds of `n2`, in another state.
+fn n2_as(cluster: &Cluster, state: MemberState) -> MemberView {
+    let mut view = cluster.member("n1", "n2").expect("it is up");
+    view.state = state;
+    view
+}
+
 #[test]
-fn an_event_out_of_order_is_unsafe() {
-    let sabotage = |cluster: &mut Cluster| {
-        let mut view = cluster.member("n1", "n2").expect("it is up");
-        view.state = chisme_proto::MemberState::Suspect;
-        let record = &mut cluster.hosts[1].record;
-        record.view.apply(&Event::Suspect(view)).expect("it was up");
+fn an_event_that_may_not_follow_is_unsafe() {
+    let twice = |cluster: &mut Cluster| {
+        let view = n2_as(cluster, MemberState::Alive);
+        n1_says(cluster, [Event::Up(view)]);
     };
-    demand(&run(CALM, &sabotage), Verdict::Unsafe, "snapshot and events differ");
+    demand(&run(CALM, &twice), Verdict::Unsafe, "for a member that was Some");
+}
+
+#[test]
+fn an_event_that_the_node_does_not_stand_for_is_unsafe() {
+    let suspect = |cluster: &mut Cluster| {
+        let view = n2_as(cluster, MemberState::Suspect);
+        n1_says(cluster, [Event::Suspect(view)]);
+    };
+    demand(&run(CALM, &suspect), Verdict::Unsafe, "snapshot and events differ");
+}
+
+#[test]
+fn who_is_gone_for_all_does_not_rise_and_who_stays_does_not_leave() {
+    let rise = |cluster: &mut Cluster| {
+        let dead = cluster.member("n1", "n5").expect("it is up");
+        cluster.crash("n5");
+        cluster.run_for(secs(60));
+        n1_says(cluster, [Event::Up(dead)]);
+    };
+    demand(&run(CALM, &rise), Verdict::Unsafe, "n5 is up again");
+    let leave = |cluster: &mut Cluster| {
+        let view = n2_as(cluster, MemberState::Left);
+        n1_says(cluster, [Event::Left(view)]);
+    };
+    demand(&run(CALM, &leave), Verdict::Unsafe, "n2 is said to have left");
 }
 
 #[test]
 fn a_storm_is_unsafe() {
-    let sabotage = |cluster: &mut Cluster| (0..5_000).for_each(|_| cluster.check_rate(2));
-    demand(&run(CALM, &sabotage), Verdict::Unsafe, "n2 sends more than 4048 datagrams");
+    let storm = |cluster: &mut Cluster| {
+        let to = cluster.address("n3");
+        let datagram = || Output::Transmit { to, bytes: vec![0] };
+        saboteur(cluster, 2).says.extend(std::iter::repeat_with(datagram).take(5_000));
+        noticed(cluster, 2, Input::Timeout);
+    };
+    demand(&run(CALM, &storm), Verdict::Unsafe, "n2 sends more than 4048 datagrams");
+}
+
+#[test]
+fn an_output_that_is_dropped_is_unsafe() {
+    let drop = |cluster: &mut Cluster| {
+        saboteur(cluster, 3).dropped = 1;
+        noticed(cluster, 3, Input::Timeout);
+    };
+    demand(&run(CALM, &drop), Verdict::Unsafe, "n3: 1 outputs dropped");
 }
 
 #[test]
 fn a_rejection_that_changes_the_view_is_unsafe() {
-    let sabotage = |cluster: &mut Cluster| {
-        let garbage = b"not one of ours".as_slice();
-        let from = cluster.address("n2");
-        let input = chisme_proto::Input::Datagram { from, bytes: garbage };
-        let before = cluster.before_input(1, &input);
-        cluster.crash("n5");
-        cluster.run_for(secs(20));
-        cluster.inject(from, "n1", garbage);
-        cluster.run_for(secs(1));
-        cluster.after_input(1, before);
-    };
-    demand(&run(CALM, &sabotage), Verdict::Unsafe, "a datagram that was rejected");
+    for harm in [Harm::Members, Harm::Count] {
+        let reject = |cluster: &mut Cluster| {
+            let from = cluster.address("n2");
+            saboteur(cluster, 1).on_rejection = harm;
+            noticed(cluster, 1, Input::Datagram { from, bytes: b"not one of ours" });
+        };
+        demand(&run(CALM, &reject), Verdict::Unsafe, "a datagram that was rejected");
+    }
+}
+
+#[test]
+fn a_fault_and_a_farewell_that_never_happened_are_errors_of_the_harness() {
+    // Who is dead is neither frozen nor able to leave.
+    let dead = "[[fault]]\nat = '1s'\ncrash = 'node[1]'\n[[fault]]\nat = '2s'\n";
+    let outcome = run(&format!("{CALM}{dead}for = '5s'\nfreeze = 'node[1]'"), &|_| ());
+    demand(&outcome, Verdict::Harness, "it never happened: fault 1: ");
+    let outcome = run(&format!("{CALM}{dead}leave = {{ nodes = 'node[1]' }}"), &|_| ());
+    demand(&outcome, Verdict::Harness, "message: leaving");
+}
+
+#[test]
+fn a_fault_without_an_end_excuses_only_those_whom_it_concerns() {
+    let lasting = "[expect]\nfalse_downs = 99\nlife_changes = 99\n\
+                   [[fault]]\nat = '1s'\ncut = { off = 'node[5]' }";
+    let text = format!("all_faults_happen = false\nquiet = '0s'\n{CALM}{lasting}");
+    assert_eq!(run(&text, &|_| ()).verdict, Verdict::Passed);
+    demand(&run(&text, &secret_cut), Verdict::NotLive, "20s after the faults");
 }
 
 #[test]

@@ -236,6 +236,35 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn each_event_has_its_states_before_it() {
+        use MemberState::{Alive, Down, Left, Suspect};
+        let up = || Event::Up(member(Alive, 1));
+        let known = [
+            vec![],
+            vec![up()],
+            vec![up(), Event::Suspect(member(Suspect, 1))],
+            vec![up(), Event::Down(member(Down, 1))],
+            vec![up(), Event::Left(member(Left, 1))],
+        ];
+        // Of somebody unknown, alive, suspected, Down, Left.
+        for (event, allowed) in [
+            (Event::Up(member(Alive, 1)), [true, false, false, true, true]),
+            (Event::Suspect(member(Suspect, 1)), [false, true, false, false, false]),
+            (Event::Recovered(member(Alive, 1)), [false, false, true, false, false]),
+            (Event::Down(member(Down, 1)), [false, true, true, false, false]),
+            (Event::Left(member(Left, 1)), [false, true, true, false, false]),
+            (Event::Updated(member(Alive, 1)), [false, true, false, false, false]),
+            (Event::Updated(member(Suspect, 1)), [false, false, true, false, false]),
+            (Event::Updated(member(Down, 1)), [false; 5]),
+        ] {
+            for (before, allowed) in known.iter().zip(allowed) {
+                let all = [&before[..], &[event.clone()]].concat();
+                assert_eq!(judge(&all).is_ok(), allowed, "{event:?} after {before:?}");
+            }
+        }
+    }
+
+    #[test]
     fn what_breaks_the_rules_is_named() {
         let alive = || member(MemberState::Alive, 1);
         let down = || member(MemberState::Down, 1);
