@@ -1,14 +1,20 @@
 //! What DNS says to a machine: the truth, unless a fault has it say something else.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use chisme_proto::Contact;
 
 use crate::cluster::Cluster;
 use crate::scenario::Answer;
+use crate::{millis, secs};
 
 /// How long DNS is right, and how long it is empty, while it flaps; in nanoseconds.
 const FLAP: u64 = 5_000_000_000;
+
+/// How long a look-up takes, and after how long a resolver that nobody answers gives up (DESIGN, Seeds and DNS).
+const LOOKUP_TIME: Duration = millis(5);
+const GIVES_UP_AFTER: Duration = secs(5);
 
 /// A DNS that lies to one machine.
 #[derive(Clone, Debug)]
@@ -24,6 +30,14 @@ pub(crate) struct Lie {
 }
 
 impl Cluster {
+    /// How long it takes until a machine has an answer, or none.
+    pub(crate) fn lookup_time(&self, index: usize) -> Duration {
+        match &self.hosts[index].lie {
+            Some(Lie { answer: Answer::Timeout, .. }) => GIVES_UP_AFTER,
+            _ => LOOKUP_TIME,
+        }
+    }
+
     /// From now on DNS says something else to a machine.
     pub(crate) fn dns_says(&mut self, index: usize, answer: &Answer, peers: Vec<usize>) {
         let before = self.true_addresses(index).into_iter().map(|(_, addr)| addr).collect();

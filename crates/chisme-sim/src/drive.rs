@@ -16,9 +16,6 @@ use crate::outcome::ProcessState;
 use crate::panics;
 use crate::record::concerns;
 
-/// How long a look-up of the seeds takes.
-const LOOKUP_TIME: Duration = millis(5);
-
 /// A node whose timer is due this often without time passing is spinning. Besides, each node may be
 /// due in one moment.
 const SPIN_LIMIT: usize = 1_000;
@@ -287,7 +284,7 @@ impl Cluster {
             }
             Output::ResolveSeeds => {
                 let run = self.hosts[index].run;
-                let at = now + LOOKUP_TIME;
+                let at = now + self.lookup_time(index);
                 self.schedule(at, Happening::SeedsResolved { host: index, run });
             }
             Output::Connected { request, report } => record.connected.push((request, report)),

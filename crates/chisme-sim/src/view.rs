@@ -258,7 +258,7 @@ pub(crate) mod tests {
             (Event::Updated(member(Down, 1)), [false; 5]),
         ] {
             for (before, allowed) in known.iter().zip(allowed) {
-                let all = [&before[..], &[event.clone()]].concat();
+                let all = [&before[..], std::slice::from_ref(&event)].concat();
                 assert_eq!(judge(&all).is_ok(), allowed, "{event:?} after {before:?}");
             }
         }

@@ -168,6 +168,76 @@ fn what_a_fault_did_not_do_it_does_not_undo() {
 }
 
 #[test]
+fn of_two_faults_of_one_kind_each_lasts_until_its_own_end() {
+    let fault = "slow = { nodes = 'node[1]', per_datagram = '2s' }";
+    for other in [fault, "slow = { nodes = 'node[0..3]', per_datagram = '3s' }"] {
+        let mut cluster = eight(4);
+        let faults = [other, fault].map(|fault| cluster.begin_fault(fault));
+        cluster.run_for(secs(30));
+        assert!(!cluster.view_of("n7").contains("n1"), "{other}");
+        cluster.end_fault(faults[0]);
+        cluster.run_for(secs(30));
+        assert!(!cluster.view_of("n7").contains("n1"), "the second lasts");
+        cluster.end_fault(faults[1]);
+        cluster.expect_complete_within(secs(60));
+    }
+}
+
+#[test]
+fn an_end_is_for_the_process_to_which_the_fault_was_done() {
+    let mut cluster = eight(5);
+    let freeze = cluster.begin_fault("freeze = 'node[1]'");
+    cluster.restart("n1");
+    cluster.expect_complete_within(secs(20));
+    cluster.freeze("n1");
+    cluster.end_fault(freeze);
+    cluster.run_for(secs(15));
+    assert!(!cluster.view_of("n0").contains("n1"), "this one is frozen by the test");
+}
+
+#[test]
+fn a_slow_process_is_quick_again_when_the_fault_ends() {
+    let mut cluster = eight(6);
+    let slow = cluster.begin_fault("slow = { nodes = 'node[2]', per_datagram = '60s' }");
+    cluster.run_for(secs(5));
+    cluster.end_fault(slow);
+    let begun = cluster.now();
+    cluster.run_for(secs(20));
+    cluster.assert_complete();
+    assert_eq!(cluster.count("down n2", begun), 0);
+}
+
+#[test]
+fn an_attacker_sends_as_often_as_it_is_told() {
+    for rate in [1, 15, 40] {
+        let mut cluster = eight(7);
+        let attack = format!("attack = {{ nodes = 'node[1]', kind = 'flood', rate = {rate} }}");
+        let attack = cluster.begin_fault(attack.as_str());
+        cluster.run_for(millis(19_950));
+        assert_eq!(cluster.end_fault(attack), 20 * rate);
+    }
+}
+
+#[test]
+fn a_resolver_that_nobody_answers_gives_up_after_a_while() {
+    // The resolver of one is silent for a while, that of the other says that there is nobody.
+    let joined = |answer: &str| {
+        let mut cluster = Cluster::new(8);
+        cluster.start("n0");
+        cluster.setup("n1");
+        let lie = format!("dns = {{ nodes = 'node[1]', answer = '{answer}' }}");
+        let lie = cluster.begin_fault(lie.as_str());
+        cluster.run_for(millis(1));
+        cluster.start("n1");
+        cluster.run_for(millis(4_500));
+        cluster.end_fault(lie);
+        cluster.expect_complete_within(secs(10))
+    };
+    let (silent, nobody) = (joined("timeout"), joined("no_such_name"));
+    assert!(silent < nobody, "{silent:?}: the first look-up is still under way, and {nobody:?}");
+}
+
+#[test]
 fn a_seed_gives_the_same_run_with_faults() {
     let digest = |seed| {
         let mut cluster = eight(seed);

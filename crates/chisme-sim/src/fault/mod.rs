@@ -189,7 +189,7 @@ impl Faults {
     fn act(&mut self, act: Act, cluster: &mut Cluster) {
         match act {
             Act::Begin(number) => self.begin(number, cluster),
-            Act::End(number) => self.all[number].end(cluster),
+            Act::End(number) => self.end(number, cluster),
             Act::Turn(number, node) => self.turn(number, node, cluster),
             Act::Back(number, node) => self.back(number, node, cluster),
             Act::Volley(number) => self.volley(number, cluster),
@@ -214,6 +214,14 @@ impl Faults {
             }
             Fault::Attack(_) => self.add(now, Act::Volley(number)),
             _ => one.begin(cluster),
+        }
+    }
+
+    fn end(&mut self, number: usize, cluster: &mut Cluster) {
+        self.all[number].end(cluster);
+        let ended = &self.all[number].timed.fault;
+        for other in &self.all {
+            other.hold_on(ended, cluster);
         }
     }
 
@@ -267,7 +275,7 @@ impl Faults {
                     one.deeds += cluster.end_rule(id);
                 }
                 if one.turns.is_empty() {
-                    one.end(cluster);
+                    self.end(number, cluster);
                 }
             }
             _ => {}

@@ -11,7 +11,7 @@ use rand::rngs::ChaCha8Rng;
 use crate::cluster::Cluster;
 use crate::disturbance::{Disturbance, DisturbanceId};
 use crate::network::{Effect, NodeSet, Pulse, RuleId, Scope};
-use crate::scenario::{Cut, Fault, Group, Link, TimedFault};
+use crate::scenario::{Answer, Cut, Fault, Group, Link, TimedFault};
 
 pub(super) struct Ongoing {
     pub(super) timed: TimedFault,
@@ -23,8 +23,9 @@ pub(super) struct Ongoing {
     islands: Vec<Vec<usize>>,
     /// Machines that bear the names of others for the time of it.
     twins: Vec<usize>,
-    /// Those that it has really stopped, and how much their sockets had lost before.
-    hit: Vec<usize>,
+    /// Those that it has really stopped, each with the run of its process, and how much their sockets had
+    /// lost before.
+    hit: Vec<(usize, u64)>,
     lost_before: u64,
     rules: Vec<RuleId>,
     pub(super) turns: BTreeMap<usize, RuleId>,
@@ -95,9 +96,7 @@ impl Ongoing {
                 self.flip_flop(pulse, ingress, cluster);
             }
             Fault::Crash { .. } => {
-                self.hit = self.nodes.clone();
-                self.hit.retain(|&node| cluster.crash_at(node));
-                self.deeds += self.hit.len() as u64;
+                self.stop(cluster, Cluster::crash_at);
             }
             Fault::Restart { new_address, clock, .. } => {
                 for node in self.nodes.clone() {
@@ -144,12 +143,8 @@ impl Ongoing {
                 }
             }
             Fault::Dns { answer, .. } => {
-                let zones = cluster.zones.len();
                 for &node in &self.nodes {
-                    let zone = node.checked_rem(zones);
-                    let peers = (0..self.count)
-                        .filter(|peer| zone.is_none() || peer.checked_rem(zones) == zone);
-                    cluster.dns_says(node, &answer, peers.collect());
+                    self.lie(node, &answer, cluster);
                 }
             }
             Fault::Swizzle { .. }
@@ -170,9 +165,9 @@ impl Ongoing {
         }
         self.lift(cluster);
         match &self.timed.fault {
-            Fault::Crash { .. } => self.hit.iter().for_each(|&node| cluster.start_if_gone(node)),
-            Fault::Freeze { .. } => self.hit.iter().for_each(|&node| cluster.thaw_at(node)),
-            Fault::Stall { .. } => self.hit.iter().for_each(|&node| cluster.unstall_at(node)),
+            Fault::Crash { .. } => self.hit.iter().for_each(|hit| cluster.start_if_gone(hit.0)),
+            Fault::Freeze { .. } => self.let_go(cluster, Cluster::thaw_at),
+            Fault::Stall { .. } => self.let_go(cluster, Cluster::unstall_at),
             Fault::Slow { .. } => {
                 for &node in &self.nodes {
                     cluster.slow_at(node, Duration::ZERO);
@@ -249,10 +244,55 @@ impl Ongoing {
     }
 
     fn impair(&mut self, cluster: &mut Cluster, how: impl Fn(&mut Cluster, usize) -> bool) {
-        self.hit = self.nodes.clone();
-        self.hit.retain(|&node| how(cluster, node));
-        self.deeds += self.hit.len() as u64;
+        self.stop(cluster, how);
         self.excuses.push(cluster.disturb(Disturbance::Impaired(self.nodes.clone())));
+    }
+
+    /// Does something to each process; counted is to which it could be done.
+    fn stop(&mut self, cluster: &mut Cluster, how: impl Fn(&mut Cluster, usize) -> bool) {
+        for &node in &self.nodes {
+            let run = cluster.hosts[node].run;
+            if how(cluster, node) {
+                self.hit.push((node, run));
+            }
+        }
+        self.deeds += self.hit.len() as u64;
+    }
+
+    /// Undoes it, where it is still the process to which it was done.
+    fn let_go(&self, cluster: &mut Cluster, how: impl Fn(&mut Cluster, usize)) {
+        for &(node, run) in &self.hit {
+            if cluster.hosts[node].run == run {
+                how(cluster, node);
+            }
+        }
+    }
+
+    /// Another fault has ended, and with it what this one, of the same kind, does to the same machines:
+    /// does it again, if it has not ended itself.
+    pub(super) fn hold_on(&self, ended: &Fault, cluster: &mut Cluster) {
+        let same = std::mem::discriminant(&self.timed.fault) == std::mem::discriminant(ended);
+        if !same || self.began.is_none() || self.ended.is_some() {
+            return;
+        }
+        for &node in &self.nodes {
+            match &self.timed.fault {
+                Fault::Slow { per_datagram, .. } => _ = cluster.slow_at(node, *per_datagram),
+                Fault::SmallBuffer { datagrams, .. } => {
+                    cluster.set_buffer_at(node, Some(*datagrams));
+                }
+                Fault::Clock { drift_ppm, .. } => cluster.drift_at(node, *drift_ppm),
+                Fault::Dns { answer, .. } => self.lie(node, answer, cluster),
+                _ => {}
+            }
+        }
+    }
+
+    fn lie(&self, node: usize, answer: &Answer, cluster: &mut Cluster) {
+        let zones = cluster.zones.len();
+        let zone = node.checked_rem(zones);
+        let is_near = |peer: &usize| zone.is_none() || peer.checked_rem(zones) == zone;
+        cluster.dns_says(node, answer, (0..self.count).filter(is_near).collect());
     }
 
     fn links(&mut self, both_ways: bool, link: &Link, cluster: &mut Cluster) {
