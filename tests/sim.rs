@@ -380,6 +380,20 @@ fn ctrl_c_is_heeded_by_all_that_runs() {
 }
 
 #[test]
+fn a_grid_is_replayed_at_its_first_point_and_names_are_told_apart() {
+    let grid = "\n[grid]\n\"nodes.count\" = [5, 7]\n";
+    let place = Place::with(&format!("{SPLIT}{grid}"));
+    let run = place.sim(&["replay", "split", "--seed", "1"]);
+    assert!(run.status == Some(0) && run.stderr.contains("at nodes.count=5, the first"), "{run}");
+    let run = place.sim(&["replay", "split", "--seed", "1", "--set", "nodes.count=7"]);
+    assert!(run.status == Some(0) && !run.stderr.contains("first point"), "{run}");
+    place.sim(&["run", "split", "split"]).expect_refused(&["two of these", "\"split\""]);
+    let json = place.sim(&["run", "split", "--json"]).expect_success();
+    let json: Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!(json["interrupted"], false);
+}
+
+#[test]
 fn what_is_shrunk_is_a_field_of_the_json_and_says_how_it_is_replayed() {
     let place = Place::with(&format!("{SPLIT}{MISSED}"));
     let run = place.sim(&["run", "split", "--seeds", "1", "--shrink", "--json"]);

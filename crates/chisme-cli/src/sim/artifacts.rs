@@ -64,7 +64,7 @@ pub(super) fn of_run(outputs: &Outputs, again: &Again, outcome: &Outcome) -> any
     details(outputs, outcome)
 }
 
-/// Writes what is wanted of a sweep. The first run that failed, or the first one, is run again: its
+/// Writes what is wanted of a sweep. The first of the runs that failed worst, or of all, is run again: its
 /// story was not kept. After Ctrl-C it is not, and only a report is written, without a story.
 pub(super) fn of_sweep(
     outputs: &Outputs,
@@ -82,7 +82,10 @@ pub(super) fn of_sweep(
         })
         .map(|(batch, outcome)| (batch, outcome.clone()))
         .collect();
-    let place = all.iter().position(|(_, outcome)| outcome.is_failure()).unwrap_or(0);
+    let failed = |(_, (_, outcome)): &(usize, &(&Batch, Outcome))| outcome.is_failure();
+    let worst = all.iter().enumerate().filter(failed).rev();
+    let worst = worst.max_by_key(|(_, (_, outcome))| outcome.verdict.exit_status());
+    let place = worst.map_or(0, |(place, _)| place);
     let Some((batch, told)) = all.get_mut(place) else {
         complain("no run had ended: there is nothing to write into files");
         return Ok(());

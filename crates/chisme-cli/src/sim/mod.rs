@@ -115,6 +115,7 @@ fn run_all(args: &RunArgs) -> anyhow::Result<ExitCode> {
     for word in &args.scenarios {
         asked.push(files::load(word, args.place.dir.as_deref(), &args.changes)?);
     }
+    told_apart(&asked)?;
     if args.baseline {
         asked = with_baseline(asked)?;
     }
@@ -141,6 +142,19 @@ fn run_all(args: &RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(EXIT_INTERRUPTED));
     }
     Ok(ExitCode::from(worst.exit_status()))
+}
+
+/// Tables hold the runs of one name together.
+fn told_apart(asked: &[Asked]) -> Result<(), UsageError> {
+    let mut names: Vec<&str> = asked.iter().map(|one| one.scenario.name.as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => Err(UsageError::new(format!(
+            "two of these scenarios are called {:?}, and a table would not tell them apart: run one at a time, or rename a file",
+            pair[0]
+        ))),
+    }
 }
 
 /// Each scenario once more, with foca as it comes.
@@ -245,7 +259,8 @@ fn tell(
     }
     let shrunk = if args.shrink { shrink_first(batches, stop) } else { None };
     if args.outputs.json {
-        out_if_read(&print::with_shrunk(&report::json(&outcomes, judged), shrunk.as_ref())?)?;
+        let (json, interrupted) = (report::json(&outcomes, judged), stop.load(Ordering::Relaxed));
+        out_if_read(&print::with_ending(&json, interrupted, shrunk.as_ref())?)?;
     } else if let Some(shrunk) = &shrunk {
         let seed = shrunk.outcome.seed;
         let toml = format!("# seed {seed}\n{}\n", shrunk.toml.trim_end());
@@ -283,7 +298,16 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let mut sweep = Sweep::new([args.seed]);
     sweep.stop = stop_on_interrupt()?;
     let keep = artifacts::keep(&args.outputs);
-    let Some(outcome) = sweep.run_one(&scenario, &Point::new(), args.seed, &keep) else {
+    // Without a grid it is the one empty point.
+    let point = scenario.points().remove(0);
+    if !point.is_empty() {
+        let at: Vec<String> = point.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        complain(&format!(
+            "at {}, the first point of its grid: others come with --set",
+            at.join(" ")
+        ));
+    }
+    let Some(outcome) = sweep.run_one(&scenario, &point, args.seed, &keep) else {
         complain("interrupted before the run had ended");
         return Ok(ExitCode::from(EXIT_INTERRUPTED));
     };

@@ -185,6 +185,12 @@ pub(super) fn known_misses(batches: &[Batch]) -> String {
                 _ = writeln!(text, "{name}: known miss: {}", expectation(line));
             }
         }
+        let all = batch.scenario.seeds.clone().count() * batch.scenario.points().len();
+        let ran: usize = batch.results.iter().map(|results| results.runs.len()).sum();
+        if ran < all {
+            // A miss may be rare.
+            continue;
+        }
         for name in chisme_sim::no_longer_missed(&batch.scenario, &batch.results) {
             let scenario = &batch.scenario.name;
             _ = writeln!(
@@ -268,13 +274,20 @@ pub(super) fn changes(story: &Story) -> String {
     lines.iter().map(|(at, line)| format!("{at:12.6} s  {line}\n")).collect()
 }
 
-/// The JSON of a sweep with one field more: the smaller scenario, as a file.
-pub(super) fn with_shrunk(document: &str, shrunk: Option<&Shrunk>) -> anyhow::Result<String> {
-    let Some(shrunk) = shrunk else { return Ok(document.to_owned()) };
+/// The JSON of a sweep with what only a command knows: whether Ctrl-C has ended it, and the smaller
+/// scenario, as a file, if one was wanted.
+pub(super) fn with_ending(
+    document: &str,
+    interrupted: bool,
+    shrunk: Option<&Shrunk>,
+) -> anyhow::Result<String> {
     let mut document: serde_json::Value = serde_json::from_str(document)?;
-    document["shrunk"] = serde_json::json!({
-        "scenario": shrunk.scenario.name, "seed": shrunk.outcome.seed, "toml": shrunk.toml,
-    });
+    document["interrupted"] = interrupted.into();
+    if let Some(shrunk) = shrunk {
+        document["shrunk"] = serde_json::json!({
+            "scenario": shrunk.scenario.name, "seed": shrunk.outcome.seed, "toml": shrunk.toml,
+        });
+    }
     Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 
