@@ -206,6 +206,38 @@ fn a_stalled_process_reads_nothing_while_its_timers_run() {
 }
 
 #[test]
+fn a_frozen_process_neither_reads_nor_sends_and_then_reads_what_has_waited() {
+    let mut cluster = some(4, 24);
+    let before = cluster.counters("n1");
+    let freeze = cluster.begin_fault("freeze = 'node[1]'");
+    cluster.run_for(millis(3_500));
+    assert_eq!(cluster.counters("n1"), before);
+    cluster.end_fault(freeze);
+    let after = cluster.counters("n1");
+    assert!(received(&after) > received(&before) + 3, "what has waited: {after:?}");
+    assert_eq!(after.stalls, before.stalls + 1, "it was stopped");
+}
+
+#[test]
+fn a_small_buffer_holds_so_many_and_is_of_the_usual_size_when_it_ends() {
+    let mut cluster = some(4, 25);
+    let read_after_a_stall = |cluster: &mut Cluster| {
+        let before = received(&cluster.counters("n1"));
+        let stall = cluster.begin_fault("stall = 'node[1]'");
+        cluster
+            .begin_fault("for = '1s'\nattack = { nodes = 'node[1]', kind = 'flood', rate = 50 }");
+        cluster.run_for(secs(2));
+        cluster.end_fault(stall);
+        received(&cluster.counters("n1")) - before
+    };
+    let small = cluster.begin_fault("small_buffer = { nodes = 'node[1]', datagrams = 3 }");
+    assert_eq!(read_after_a_stall(&mut cluster), 3);
+    assert!(cluster.end_fault(small) >= 47, "the others are lost");
+    let read = read_after_a_stall(&mut cluster);
+    assert!(read >= 50, "{read} of 50 and more");
+}
+
+#[test]
 fn what_is_damaged_on_a_link_is_rejected_where_it_arrives() {
     let kinds = [("corrupt", Rejection::BadTag), ("truncate", Rejection::Malformed)];
     for (seed, (damage, reason)) in (0..6).zip(kinds.into_iter().cycle()) {
@@ -524,6 +556,20 @@ fn a_flood_is_of_random_bytes_of_every_length() {
             assert!(flooded.rejected(reason) > 0, "{reason}: {flooded:?}");
         }
     }
+}
+
+#[test]
+fn forged_refusals_quote_what_the_target_has_sent_and_change_nothing() {
+    let mut cluster = some(5, 26);
+    let since = cluster.now();
+    let attack = "for = '10s'\nattack = { nodes = 'node[1]', kind = 'unreachable', rate = 20 }";
+    let attack = cluster.begin_fault(attack);
+    cluster.run_for(secs(11));
+    let counters = cluster.counters("n1");
+    let heard = counters.unreachable_taken + counters.unreachable_rejected;
+    assert_eq!(heard, cluster.end_fault(attack), "{counters:?}");
+    assert!(counters.unreachable_rejected > 80, "half are damaged, most are late: {counters:?}");
+    cluster.assert_quiet(since, &[]);
 }
 
 /// Whether the shots of an attack are sealed with the key of a node that has this cookie and cluster name.
