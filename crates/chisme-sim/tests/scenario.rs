@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use chisme_sim::outcome::Verdict;
+use chisme_sim::outcome::{ProcessState, Verdict};
 use chisme_sim::scenario::Scenario;
-use chisme_sim::{Keep, run};
+use chisme_sim::{Keep, report, run};
 
 const SPLIT: &str = r#"
 why = "A cut heals."
@@ -31,6 +31,26 @@ fn a_run_repeats_exactly() {
     assert_eq!(runs[0].verdict, Verdict::Passed);
     assert_eq!(runs[0].hash, runs[1].hash);
     assert_ne!(runs[0].hash, runs[2].hash);
+}
+
+#[test]
+fn a_fault_of_turns_is_over_when_the_last_has_left_or_is_back() {
+    let keep = Keep { story: true, ..Keep::default() };
+    for (fault, state) in [
+        ("leave = { nodes = 'first(3)', every = '500ms' }", ProcessState::Left),
+        ("rolling_restart = { nodes = 'first(3)', every = '4s' }", ProcessState::Running),
+    ] {
+        let text = SPLIT.replace("for = \"20s\"\ncut = { off = \"half\" }", fault);
+        let outcome = run(&scenario(&text), &BTreeMap::new(), 7, &keep);
+        assert_eq!(outcome.verdict, Verdict::Passed);
+        let trace = report::trace_jsonl(&outcome);
+        let story = outcome.story.expect("it was asked for");
+        let last = story.processes.iter().rfind(|one| one.to == state).expect("it happened").at;
+        assert_eq!(story.faults[0].to, last, "{fault}: {:?}", story.faults);
+        assert!(last < story.seconds - 10.0, "{fault}: it ran on for {}", story.seconds);
+        let end = trace.lines().find(|line| line.contains("fault_ends")).expect("it is told");
+        assert!(end.contains(&format!("\"at\":{last},")), "{end}");
+    }
 }
 
 #[test]

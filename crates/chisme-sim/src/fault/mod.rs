@@ -245,7 +245,12 @@ impl Faults {
             return;
         }
         match one.timed.fault {
-            Fault::Leave { .. } => one.deeds += u64::from(cluster.leave_at(node)),
+            Fault::Leave { .. } => {
+                one.deeds += u64::from(cluster.leave_at(node));
+                if one.is_last(node) {
+                    one.end(cluster);
+                }
+            }
             Fault::RollingRestart { .. } => {
                 one.deeds += u64::from(cluster.leave_at(node));
                 let at = cluster.now() + GOODBYE;
@@ -269,6 +274,9 @@ impl Faults {
             Fault::RollingRestart { .. } => {
                 cluster.crash_at(node);
                 cluster.start_if_gone(node);
+                if one.is_last(node) {
+                    one.end(cluster);
+                }
             }
             Fault::Swizzle { .. } => {
                 if let Some(id) = one.turns.remove(&node) {
@@ -312,8 +320,9 @@ impl Faults {
             let label = one.timed.fault.to_string();
             marks.insert(format!("fault {number}: {label}"), one.deeds);
             let until = one.ended.unwrap_or(if one.is_of_a_moment() { began } else { now });
+            let until = one.last_left(cluster).map_or(seconds(until), |at| at.max(seconds(until)));
             let nodes = one.nodes.iter().filter_map(|&n| u32::try_from(n).ok()).collect();
-            ribbons.push(Ribbon { from: seconds(began), to: seconds(until), label, nodes });
+            ribbons.push(Ribbon { from: seconds(began), to: until, label, nodes });
         }
         (marks, ribbons)
     }

@@ -8,10 +8,13 @@ use std::time::Duration;
 use chisme_proto::Instant;
 use rand::rngs::ChaCha8Rng;
 
+use super::GOODBYE;
 use crate::cluster::Cluster;
 use crate::disturbance::{Disturbance, DisturbanceId};
 use crate::network::{Effect, NodeSet, Pulse, RuleId, Scope};
+use crate::outcome::{ProcessChange, ProcessState};
 use crate::scenario::{Answer, Cut, Fault, Group, Link, TimedFault};
+use crate::story::seconds;
 
 pub(super) struct Ongoing {
     pub(super) timed: TimedFault,
@@ -226,6 +229,23 @@ impl Ongoing {
 
     pub(super) const fn is_of_a_moment(&self) -> bool {
         matches!(self.timed.fault, Fault::Restart { .. } | Fault::ReuseAddress { .. })
+    }
+
+    /// Whether nobody's turn comes after this one's.
+    pub(super) fn is_last(&self, node: usize) -> bool {
+        self.nodes.last() == Some(&node)
+    }
+
+    /// When the last of those that it asked to leave had left, in seconds: a while after it was asked.
+    pub(super) fn last_left(&self, cluster: &Cluster) -> Option<f64> {
+        let Fault::Leave { .. } = self.timed.fault else { return None };
+        let span = seconds(self.began?)..=seconds(self.ended? + GOODBYE);
+        let has_left = |change: &&ProcessChange| {
+            let is_about = self.nodes.contains(&(change.node as usize));
+            change.to == ProcessState::Left && is_about && span.contains(&change.at)
+        };
+        let processes = &cluster.recorder.as_ref()?.processes;
+        processes.iter().filter(has_left).map(|change| change.at).reduce(f64::max)
     }
 
     pub(super) fn everybody(&self) -> Vec<usize> {
