@@ -1,8 +1,9 @@
 //! Faults: what goes wrong in a cluster while its time passes, whether a scenario asks for it or a test.
 //!
-//! Here is the agenda: which fault begins, goes on and ends when. What each does is in `ongoing`; nothing
-//! here judges anything.
+//! Here is the agenda: which fault begins, goes on and ends when. What each does is in `ongoing`, what
+//! it is called in `label`; nothing here judges anything.
 
+mod label;
 mod ongoing;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
+use self::label::label;
 use self::ongoing::Ongoing;
 use crate::attack::Attacker;
 use crate::cluster::Cluster;
@@ -67,7 +69,7 @@ impl Cluster {
         let timed = fault.try_into().unwrap_or_else(|error| panic!("not a fault: {error}"));
         let id = self.plan_fault(timed);
         if let Some(planned) = self.faults.as_ref().and_then(|faults| faults.all.get(id.0)) {
-            assert!(planned.is_about_somebody(), "about nobody: {}", planned.timed.fault);
+            assert!(planned.is_about_somebody(), "about nobody: {}", label(&planned.timed.fault));
         }
         self.act_until(self.now);
         id
@@ -317,7 +319,7 @@ impl Faults {
         for (number, one) in self.all.iter_mut().enumerate() {
             let Some(began) = one.began else { continue };
             one.take_stock(cluster);
-            let label = one.timed.fault.to_string();
+            let label = label(&one.timed.fault);
             marks.insert(format!("fault {number}: {label}"), one.deeds);
             let until = one.ended.unwrap_or(if one.is_of_a_moment() { began } else { now });
             let until = one.last_left(cluster).map_or(seconds(until), |at| at.max(seconds(until)));

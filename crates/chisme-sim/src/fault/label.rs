@@ -1,0 +1,144 @@
+//! A fault in a few words, as reports, traces and marks tell it: what a file calls something is called so here.
+
+use std::time::Duration;
+
+use crate::scenario::{Answer, Attack, AttackKind, Fault, Latency, Link};
+
+/// What is told of a link that is different in more ways ends with an ellipsis.
+const MOST_WAYS: usize = 2;
+
+pub(super) fn label(fault: &Fault) -> String {
+    match fault {
+        Fault::Link { from, to, both_ways, link } => {
+            let (between, and) = if *both_ways { ("between", "and") } else { ("from", "to") };
+            format!("links {between} {from} {and} {to}: {}", ways(link))
+        }
+        Fault::Dns { nodes, answer } => format!("DNS {}: {nodes}", said(answer)),
+        Fault::Attack(Attack { nodes, kind, .. }) => format!("attack {}: {nodes}", sent(*kind)),
+        fault => fault.to_string(),
+    }
+}
+
+/// In which ways a link is different.
+fn ways(link: &Link) -> String {
+    if link.clog {
+        return "clogged".to_owned();
+    }
+    let part = |name: &str, part: Option<f64>| part.map(|part| format!("{name} {}", percent(part)));
+    let ways = [
+        part("loss", link.loss),
+        link.burst.map(|burst| format!("bursts of loss {}", percent(burst.loss))),
+        link.latency.map(|latency| format!("latency {}", times(latency))),
+        link.bandwidth.map(|bandwidth| format!("bandwidth {bandwidth} B/s")),
+        link.queue.map(|queue| format!("queue {queue} B")),
+        link.mtu.map(|mtu| format!("mtu {mtu} B")),
+        part("duplicate", link.duplicate),
+        part("reorder", link.reorder),
+        part("corrupt", link.corrupt),
+        part("truncate", link.truncate),
+        part("late_replay", link.late_replay.map(|(part, _)| part)),
+    ];
+    let ways: Vec<String> = ways.into_iter().flatten().collect();
+    let rest = if ways.len() > MOST_WAYS { ", …" } else { "" };
+    if ways.is_empty() {
+        return "as ever".to_owned();
+    }
+    ways[..ways.len().min(MOST_WAYS)].join(", ") + rest
+}
+
+fn percent(part: f64) -> String {
+    format!("{} %", (part * 1e4).round() / 1e2)
+}
+
+fn times(latency: Latency) -> String {
+    match latency {
+        Latency::Constant(always) => span(always),
+        Latency::Uniform(min, max) => format!("{} to {}", span(min), span(max)),
+        Latency::Exponential(least, mean) => format!("{} + {}", span(least), span(mean)),
+        Latency::Bimodal(usual, rare, _) => format!("{} or {}", span(usual), span(rare)),
+    }
+}
+
+/// `200 ms`, `1.5 s`.
+fn span(span: Duration) -> String {
+    let text = format!("{span:?}");
+    let (number, unit) = text.split_at(text.find(char::is_alphabetic).unwrap_or(text.len()));
+    format!("{number} {unit}")
+}
+
+fn said(answer: &Answer) -> String {
+    let word = match answer {
+        Answer::Empty => "empty",
+        Answer::NoSuchName => "no_such_name",
+        Answer::Timeout => "timeout",
+        Answer::Stale => "stale",
+        Answer::Partial(1) => "partial",
+        Answer::Partial(addresses) => return format!("partial, addresses = {addresses}"),
+        Answer::Disjoint => "disjoint",
+        Answer::Flapping => "flapping",
+    };
+    word.to_owned()
+}
+
+const fn sent(kind: AttackKind) -> &'static str {
+    match kind {
+        AttackKind::WrongKey => "wrong_key",
+        AttackKind::ForeignCluster => "foreign_cluster",
+        AttackKind::Tamper => "tamper",
+        AttackKind::Replay => "replay",
+        AttackKind::Reflect => "reflect",
+        AttackKind::Flood => "flood",
+        AttackKind::Unreachable => "unreachable",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::TimedFault;
+
+    use super::*;
+
+    fn of(text: &str) -> String {
+        let timed = TimedFault::try_from(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        label(&timed.fault)
+    }
+
+    #[test]
+    fn answers_and_attacks_are_called_as_files_call_them() {
+        for word in ["empty", "no_such_name", "timeout", "stale", "partial", "disjoint", "flapping"]
+        {
+            let told = of(&format!("dns = {{ nodes = 'half', answer = '{word}' }}"));
+            assert_eq!(told, format!("DNS {word}: half"));
+        }
+        for word in
+            ["wrong_key", "foreign_cluster", "tamper", "replay", "reflect", "flood", "unreachable"]
+        {
+            let told = of(&format!("attack = {{ nodes = 'all', kind = '{word}', rate = 9 }}"));
+            assert_eq!(told, format!("attack {word}: all"));
+        }
+        let told = of("dns = { nodes = 'half', answer = 'partial', addresses = 3 }");
+        assert_eq!(told, "DNS partial, addresses = 3: half");
+    }
+
+    #[test]
+    fn a_link_says_how_it_is_different() {
+        let told = |is: &str| of(&format!("link = {{ from = 'node[1]', to = 'rest', {is} }}"));
+        for (is, how) in [
+            ("clog = true, loss = 0.1", "clogged"),
+            ("loss = 0.8", "loss 80 %"),
+            ("latency = { min = '200ms', max = '400ms' }", "latency 200 ms to 400 ms"),
+            ("latency = '1500ms'", "latency 1.5 s"),
+            ("duplicate = 0.3, reorder = 0.25", "duplicate 30 %, reorder 25 %"),
+            ("bandwidth = 2000, queue = 4000, mtu = 200", "bandwidth 2000 B/s, queue 4000 B, …"),
+            ("burst = { good = '1s', bad = '1s', loss = 0.5 }", "bursts of loss 50 %"),
+            ("late_replay = { part = 0.002, after = '3s' }", "late_replay 0.2 %"),
+        ] {
+            assert_eq!(
+                told(&format!("is = {{ {is} }}")),
+                format!("links from node[1] to rest: {how}")
+            );
+            let both = format!("both_ways = true, is = {{ {is} }}");
+            assert_eq!(told(&both), format!("links between node[1] and rest: {how}"));
+        }
+    }
+}
