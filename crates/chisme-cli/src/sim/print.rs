@@ -245,7 +245,8 @@ pub(super) fn run(outcome: &Outcome, again: &Again, verbose: bool) -> String {
     text
 }
 
-/// Everything that anybody saw, in the order of time.
+/// Everything that happened and that anybody saw, in the order of time: at the same moment first what the
+/// simulator did, then what became of processes, then who saw it.
 pub(super) fn changes(story: &Story) -> String {
     let name = |node: u32| story.nodes.get(node as usize).map_or("?", String::as_str);
     let seen = story.changes.iter().map(|change| {
@@ -268,8 +269,12 @@ pub(super) fn changes(story: &Story) -> String {
         };
         (change.at, format!("{} {word}", name(change.node)))
     });
-    let faults = story.faults.iter().map(|fault| (fault.from, format!("fault: {}", fault.label)));
-    let mut lines: Vec<(f64, String)> = seen.chain(processes).chain(faults).collect();
+    let begins = story.faults.iter().map(|fault| (fault.from, format!("fault: {}", fault.label)));
+    // What is of one moment has no end worth a line.
+    let lasting = story.faults.iter().filter(|fault| fault.from < fault.to);
+    let ends = lasting.map(|fault| (fault.to, format!("fault ends: {}", fault.label)));
+    // The sort is stable.
+    let mut lines: Vec<(f64, String)> = ends.chain(begins).chain(processes).chain(seen).collect();
     lines.sort_by(|a, b| a.0.total_cmp(&b.0));
     lines.iter().map(|(at, line)| format!("{at:12.6} s  {line}\n")).collect()
 }
@@ -309,4 +314,48 @@ fn rate(per_second: Option<f64>) -> String {
 
 fn time(seconds: Option<f64>) -> String {
     seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.2} s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use chisme_sim::outcome::{Change, ProcessChange, Ribbon};
+
+    use super::*;
+
+    #[test]
+    fn at_the_same_moment_faults_come_before_processes_and_those_before_views() {
+        let fault =
+            |from, to, label: &str| Ribbon { from, to, label: label.to_owned(), nodes: vec![1] };
+        let process = |at, node, to| ProcessChange { at, node, to };
+        let story = Story {
+            nodes: vec!["n0".to_owned(), "n1".to_owned()],
+            changes: vec![
+                Change { at: 0.0, observer: 0, subject: 1, to: Seen::Alive },
+                Change { at: 5.0, observer: 0, subject: 1, to: Seen::Suspect },
+            ],
+            processes: vec![
+                process(0.0, 0, ProcessState::Running),
+                process(5.0, 1, ProcessState::Frozen),
+                process(7.0, 1, ProcessState::Running),
+            ],
+            faults: vec![fault(5.0, 7.0, "frozen: node[1]"), fault(7.0, 7.0, "restart node[0]")],
+            ..Story::default()
+        };
+        let lines = changes(&story);
+        let lines: Vec<(&str, &str)> =
+            lines.lines().filter_map(|line| line.trim().split_once(" s  ")).collect();
+        assert_eq!(
+            lines,
+            [
+                ("0.000000", "n0 runs"),
+                ("0.000000", "n0: alive n1"),
+                ("5.000000", "fault: frozen: node[1]"),
+                ("5.000000", "n1 stands still"),
+                ("5.000000", "n0: suspect n1"),
+                ("7.000000", "fault ends: frozen: node[1]"),
+                ("7.000000", "fault: restart node[0]"),
+                ("7.000000", "n1 runs"),
+            ]
+        );
+    }
 }
