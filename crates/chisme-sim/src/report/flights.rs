@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::axis::{LEFT, RIGHT, WIDTH, ticks};
-use super::overtime::{BAR, LANE, lanes};
+use super::ribbons::{BAR, Bar, LANE, places};
 use super::text::{coordinate, escape, number, time};
 use crate::outcome::{Flight, Ribbon, Story};
 
@@ -174,30 +174,29 @@ impl Window {
     }
 
     /// The faults of the window, under its axis, and the height that they take.
-    fn faults(&self, story: &Story) -> (String, f64) {
+    fn faults<'a>(&self, story: &'a Story) -> (String, f64) {
         let inside = |fault: &&Ribbon| fault.from <= self.to && fault.to >= self.from;
-        let faults: Vec<Ribbon> = story.faults.iter().filter(inside).cloned().collect();
-        let lanes = lanes(&faults);
-        let count = lanes.iter().map(|lane| lane + 1).max().unwrap_or(0);
-        let svg = faults.iter().zip(lanes).fold(String::new(), |svg, (fault, lane)| {
-            let (x, end) = (self.x(fault.from), self.x(fault.to));
-            let y = self.bottom() + 28.0 + lane as f64 * LANE;
-            let (label, bar) = (escape(&fault.label), (end - x).max(3.0));
-            // In the bar, or behind it if it is short.
-            let fits = bar > fault.label.chars().count() as f64 * 6.6 + 12.0;
-            let (class, at) =
-                if fits { ("fault-in", x + 6.0) } else { ("fault-by", x + bar + 5.0) };
+        let faults: Vec<&Ribbon> = story.faults.iter().filter(inside).collect();
+        let bar = |fault: &&'a Ribbon| {
+            let (from, to) = (self.x(fault.from), self.x(fault.to));
+            Bar { from, to: to.max(from + 3.0), label: &fault.label }
+        };
+        let bars: Vec<Bar<'a>> = faults.iter().map(bar).collect();
+        let places = places(&bars, (LEFT, self.right));
+        let count = places.iter().map(|place| place.lane + 1).max().unwrap_or(0);
+        let all = faults.iter().zip(&bars).zip(&places);
+        let svg = all.fold(String::new(), |svg, ((fault, bar), place)| {
+            let y = self.bottom() + 28.0 + place.lane as f64 * LANE;
             svg + &format!(
                 "<rect class=\"fault\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{BAR}\" rx=\"1\">\
-                 <title>{label} from {} to {}</title></rect>\
-                 <text class=\"{class}\" x=\"{}\" y=\"{}\">{label}</text>",
-                coordinate(x),
+                 <title>{} from {} to {}</title></rect>{}",
+                coordinate(bar.from),
                 coordinate(y),
-                coordinate(bar),
+                coordinate(bar.to - bar.from),
+                escape(&fault.label),
                 time(fault.from),
                 time(fault.to),
-                coordinate(at),
-                coordinate(y + 11.3),
+                place.label(y),
             )
         });
         (svg, count as f64 * LANE)

@@ -13,6 +13,7 @@ mod lines;
 mod overtime;
 mod page;
 mod pcap;
+mod ribbons;
 #[cfg(test)]
 mod sample;
 mod summary;

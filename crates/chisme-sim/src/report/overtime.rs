@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::axis::{Frame, LEFT, RIGHT};
+use super::ribbons::{BAR, Bar, LANE, places};
 use super::text::{coordinate, escape, number, time};
 use crate::outcome::{Ribbon, Story, Traffic};
 
 const HEIGHT: f64 = 150.0;
-pub(super) const LANE: f64 = 20.0;
-pub(super) const BAR: f64 = 15.0;
+/// Half of a diamond, which stands for a fault of a moment.
+const DIAMOND: f64 = 6.0;
 /// More kinds than these share the last colour.
 const COLOURS: usize = 10;
 const MOST_STEPS: usize = 440;
-const MOST_LANES: usize = 8;
 
 /// How many pairs of nodes saw each other wrongly.
 pub(crate) fn missing(story: &Story) -> Option<String> {
@@ -185,39 +185,39 @@ fn legend(layers: &[(String, Vec<f64>)], width: f64, name: &str) -> String {
     )
 }
 
-/// The faults under the axis, each in a lane in which it is alone at its time.
+/// The faults under the axis.
 fn ribbons(frame: &mut Frame, story: &Story) {
-    let lanes = lanes(&story.faults);
-    let count = lanes.iter().map(|lane| lane + 1).max().unwrap_or(0);
+    let bars: Vec<Bar<'_>> = story.faults.iter().map(|fault| bar(frame, fault)).collect();
+    let places = places(&bars, (LEFT, RIGHT));
+    let count = places.iter().map(|place| place.lane + 1).max().unwrap_or(0);
     if count == 0 {
         return;
     }
     let begin = frame.extend(count as f64 * LANE + 8.0) + 6.0;
-    for (fault, lane) in story.faults.iter().zip(lanes) {
-        let drawn = ribbon(frame, fault, begin + lane as f64 * LANE, story);
-        frame.draw(&drawn);
+    for ((fault, bar), place) in story.faults.iter().zip(&bars).zip(&places) {
+        let y = begin + place.lane as f64 * LANE;
+        let drawn = ribbon(frame, fault, bar, y, story);
+        frame.draw(&format!("<g>{drawn}{}</g>", place.label(y)));
     }
 }
 
-fn ribbon(frame: &Frame, fault: &Ribbon, y: f64, story: &Story) -> String {
+/// What is too short to be seen is as wide as a diamond.
+fn bar<'a>(frame: &Frame, fault: &'a Ribbon) -> Bar<'a> {
     let (from, to) = (frame.x(fault.from), frame.x(fault.to));
-    let moment = to - from < 2.0;
-    let (x, top) = (coordinate(from), coordinate(y));
-    let shape = if moment {
+    let wing = if to - from < 2.0 { DIAMOND } else { 0.0 };
+    Bar { from: from - wing, to: to + wing, label: &fault.label }
+}
+
+fn ribbon(frame: &Frame, fault: &Ribbon, bar: &Bar<'_>, y: f64, story: &Story) -> String {
+    let (from, x, top) = (frame.x(fault.from), coordinate(bar.from), coordinate(y));
+    let shape = if bar.from < from {
+        let x = coordinate(from);
         format!("<path class=\"fault\" d=\"M{x} {top}l6 7.5l-6 7.5l-6 -7.5Z\"/>")
     } else {
         format!(
             "<rect class=\"fault\" x=\"{x}\" y=\"{top}\" width=\"{}\" height=\"{BAR}\" rx=\"3\"/>",
-            coordinate(to - from),
+            coordinate(bar.to - bar.from),
         )
-    };
-    let width = fault.label.chars().count() as f64 * 6.6;
-    let (at, anchor, class) = match () {
-        () if !moment && to - from > width + 12.0 => (from + 6.0, "start", "fault-in"),
-        () if to + width + 12.0 < RIGHT => {
-            (to + if moment { 10.0 } else { 5.0 }, "start", "fault-by")
-        }
-        () => ((from - 9.0).max(LEFT), "end", "fault-by"),
     };
     let nodes: Vec<&str> = fault
         .nodes
@@ -227,48 +227,17 @@ fn ribbon(frame: &Frame, fault: &Ribbon, y: f64, story: &Story) -> String {
         .collect();
     let more = if fault.nodes.len() > 12 { " ..." } else { "" };
     format!(
-        "<g><title>{} from {} to {}: {}{more}</title>{shape}\
-         <text class=\"{class}\" x=\"{}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text></g>",
+        "<title>{} from {} to {}: {}{more}</title>{shape}",
         escape(&fault.label),
         time(fault.from),
         time(fault.to),
         escape(&nodes.join(", ")),
-        coordinate(at),
-        coordinate(y + 11.3),
-        escape(&fault.label),
     )
-}
-
-/// The lane of each fault: the first that is free; beyond the last they share it.
-pub(super) fn lanes(faults: &[Ribbon]) -> Vec<usize> {
-    let mut free_from: Vec<f64> = Vec::new();
-    let lane = |fault: &Ribbon| {
-        let free = free_from.iter().position(|until| *until <= fault.from);
-        let lane = free.unwrap_or(free_from.len()).min(MOST_LANES - 1);
-        if lane == free_from.len() {
-            free_from.push(0.0);
-        }
-        free_from[lane] = free_from[lane].max(fault.to).max(fault.from + 1e-3);
-        lane
-    };
-    faults.iter().map(lane).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn fault(from: f64, to: f64) -> Ribbon {
-        Ribbon { from, to, label: "cut".to_owned(), nodes: vec![0] }
-    }
-
-    #[test]
-    fn faults_at_the_same_time_have_lanes_of_their_own() {
-        let faults = [fault(0.0, 5.0), fault(1.0, 2.0), fault(3.0, 4.0), fault(5.0, 6.0)];
-        assert_eq!(lanes(&faults), [0, 1, 1, 0]);
-        let many: Vec<Ribbon> = (0..20).map(|_| fault(0.0, 9.0)).collect();
-        assert_eq!(lanes(&many).into_iter().max(), Some(MOST_LANES - 1));
-    }
 
     #[test]
     fn thinning_keeps_peaks_and_the_end() {
