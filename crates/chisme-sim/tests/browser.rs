@@ -226,6 +226,66 @@ fn a_report_of_a_run_fits_on_a_phone() {
     assert_eq!(told["ready"], true, "the page's script did not run: {told}");
 }
 
+/// What matters of a time and of a table is in sight on a phone, where boxes scroll by themselves.
+#[test]
+fn on_a_phone_charts_follow_the_slider_and_tables_begin_with_what_matters() {
+    let Some(browser) = Browser::find("follow") else { return };
+    let page = report::html("split", REPLAY, &[real_run()], &[]);
+    let told = browser.ask(&framed(&page, 400), "follow.html", FOLLOWS, &[]);
+    let boxes = told["boxes"].as_u64().expect("a number");
+    assert!(boxes >= 3, "{told}");
+    assert_eq!(told["scrolling"], boxes, "charts are wider than a phone: {told}");
+    for when in ["opened", "begin", "middle", "end", "by_itself"] {
+        assert_eq!(told[when], boxes, "{when}: the moment is not in sight: {told}");
+    }
+    assert_eq!(told["pointed"], true, "a chart went away from under a finger: {told}");
+
+    let outcomes = small_sweep();
+    let page = report::html("split", "chisme sim run simulations/split.toml", &outcomes, &[]);
+    let told = browser.ask(&framed(&page, 400), "columns.html", COLUMNS, &[]);
+    assert_eq!(told["hidden"], serde_json::json!([]), "{told}");
+    assert_eq!(told["found"], 3, "{told}");
+}
+
+/// Moves the slider of a page in a frame and counts the charts whose line of the moment can be seen.
+const FOLLOWS: &str = r##"
+    const root = document.querySelector("iframe").contentDocument;
+    const boxes = [...root.querySelectorAll("svg.over-time")].map((chart) => chart.parentNode);
+    const inSight = () => boxes.filter((box) => {
+        const [edge, line] = [box.getBoundingClientRect(), box.querySelector(".now").getBoundingClientRect()];
+        return line.left >= edge.left && line.right <= edge.right;
+    }).length;
+    const slider = root.getElementById("time");
+    const to = (value) => {
+        slider.value = value;
+        slider.dispatchEvent(new Event("input", { bubbles: true }));
+        return inSight();
+    };
+    const found = { boxes: boxes.length, opened: inSight() };
+    found.scrolling = boxes.filter((box) => box.scrollWidth > box.clientWidth).length;
+    found.begin = to(0);
+    found.middle = to(slider.max / 2);
+    found.end = to(slider.max);
+    root.getElementById("previous").click();
+    found.by_itself = inSight();
+    const edge = boxes[0].getBoundingClientRect();
+    const [before, other] = [boxes[0].scrollLeft, boxes[1].scrollLeft];
+    boxes[0].firstChild.dispatchEvent(new MouseEvent("click", { clientX: edge.left + 20, bubbles: true }));
+    found.pointed = boxes[0].scrollLeft === before && boxes[1].scrollLeft < other;
+    return found;
+"##;
+
+/// Which of the columns that matter most are out of sight.
+const COLUMNS: &str = r##"
+    const root = document.querySelector("iframe").contentDocument;
+    const heads = [...root.querySelectorAll("th")].filter((head) => ["failed", "result", "worst"].includes(head.textContent));
+    const hidden = heads.filter((head) => {
+        const box = head.closest(".scroll").getBoundingClientRect();
+        return head.getBoundingClientRect().right > box.right;
+    });
+    return { found: heads.length, hidden: hidden.map((head) => head.textContent) };
+"##;
+
 /// A page in a frame of some width: a window of the browser cannot be as narrow as a phone is.
 fn framed(page: &str, width: u32) -> String {
     let page = page.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
@@ -257,11 +317,7 @@ const WIDTHS: &str = r#"
 #[test]
 fn a_report_of_a_sweep_works_in_a_browser() {
     let Some(browser) = Browser::find("sweep") else { return };
-    let text = SPLIT.to_owned() + GRID;
-    let scenario = Scenario::parse("split", &text).unwrap_or_else(|error| panic!("{error}"));
-    let keep = |_: &_, seed| Keep { story: seed == 1, ..Keep::default() };
-    let results = Sweep::new(1..4).run(&scenario, keep, |_| ());
-    let outcomes: Vec<Outcome> = results.into_iter().flat_map(|results| results.runs).collect();
+    let outcomes = small_sweep();
     assert_eq!(outcomes.len(), 12);
     let page = report::html("split", "chisme sim run simulations/split.toml", &outcomes, &[]);
     let path = write("sweep.html", &page);
@@ -273,6 +329,14 @@ fn a_report_of_a_sweep_works_in_a_browser() {
     assert_eq!(told["errors"], serde_json::json!([]), "{told}");
     assert_eq!((&told["slider"], &told["map"]), (&Value::Bool(true), &Value::Bool(true)), "{told}");
     assert_eq!(told["wide"], 0, "the page scrolls sideways: {told}");
+}
+
+fn small_sweep() -> Vec<Outcome> {
+    let text = SPLIT.to_owned() + GRID;
+    let scenario = Scenario::parse("split", &text).unwrap_or_else(|error| panic!("{error}"));
+    let keep = |_: &_, seed| Keep { story: seed == 1, ..Keep::default() };
+    let results = Sweep::new(1..4).run(&scenario, keep, |_| ());
+    results.into_iter().flat_map(|results| results.runs).collect()
 }
 
 const GRID: &str = r#"

@@ -74,8 +74,10 @@ pub(crate) fn points(outcomes: &[Outcome]) -> String {
     let both = rows.iter().any(|row| row.second().is_some());
     let several = groups::scenarios(outcomes).len() > 1;
     let mut headings: Vec<&str> = if several { vec!["scenario"] } else { Vec::new() };
+    // A phone shows only the first columns: what matters most stands there.
+    headings.push("#failed");
     headings.extend(&parameters);
-    headings.extend(["#runs", "#failed"]);
+    headings.push("#runs");
     for (heading, _) in CELLS {
         headings.push(heading);
         if both {
@@ -87,20 +89,20 @@ pub(crate) fn points(outcomes: &[Outcome]) -> String {
         if several {
             write!(text, "<th scope=\"row\">{}</th>", escape(row.scenario)).expect("it grows");
         }
-        for parameter in &parameters {
-            let value = row.point.get(parameter).map_or_else(|| "–".to_owned(), |v| plain(v));
-            write!(text, "<th scope=\"row\">{}</th>", escape(&value)).expect("it grows");
-        }
         let first = row.first();
         let failed = match first.failed {
             0 => "0".to_owned(),
             failed => format!("<span class=\"badge fail\">✗ {failed}</span>"),
         };
+        write!(text, "<td class=\"num\">{failed}</td>").expect("it grows");
+        for parameter in &parameters {
+            let value = row.point.get(parameter).map_or_else(|| "–".to_owned(), |v| plain(v));
+            write!(text, "<th scope=\"row\">{}</th>", escape(&value)).expect("it grows");
+        }
         let mut cell = |class: &str, cell: &str| {
             write!(text, "<td class=\"num{class}\">{cell}</td>").expect("it grows");
         };
         cell("", &first.runs.to_string());
-        cell("", &failed);
         for (_, show) in CELLS {
             cell("", &show(first));
             if both {
@@ -140,7 +142,7 @@ pub(crate) fn expectations(outcomes: &[Outcome]) -> String {
     if rows.is_empty() {
         return "<p class=\"dim\">The scenario expects no figures.</p>".to_owned();
     }
-    let headings = ["expectation", "#wanted", "#worst", "#runs that met it", "result"];
+    let headings = ["expectation", "result", "#worst", "#wanted", "#runs that met it"];
     let scenario: &[&str] = if several { &["scenario"] } else { &[] };
     table(&[scenario, &headings].concat(), &rows)
 }
@@ -171,8 +173,9 @@ fn expectations_of(lines: &[&Expectation], scenario: &str) -> String {
             scenario => format!("<th scope=\"row\">{}</th>", escape(scenario)),
         };
         format!(
-            "<tr>{whose}<th scope=\"row\"><code>{}</code></th><td class=\"num\">≤ {wanted}</td>\
-             <td class=\"num\">{worst}</td><td class=\"num\">{met} of {}</td><td>{result}</td></tr>",
+            "<tr>{whose}<th scope=\"row\"><code>{}</code></th><td>{result}</td>\
+             <td class=\"num\">{worst}</td><td class=\"num\">≤ {wanted}</td>\
+             <td class=\"num\">{met} of {}</td></tr>",
             escape(name),
             all.len(),
         )

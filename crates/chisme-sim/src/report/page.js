@@ -235,8 +235,8 @@
   // Time.
   const slider = element("time");
   const charts = [...document.querySelectorAll("svg.over-time")];
-  // The plots of all charts begin and end here (see axis.rs).
-  const [PLOT_LEFT, PLOT_RIGHT] = [64, 944];
+  // The plots of all charts begin and end here, and so wide is a chart (see axis.rs).
+  const [PLOT_LEFT, PLOT_RIGHT, WIDTH] = [64, 944, 960];
   let moment = story.moment;
 
   const written = (seconds) => {
@@ -245,7 +245,16 @@
     return Math.floor(seconds / 60) + " min " + (seconds % 60).toFixed(0).padStart(2, "0") + " s";
   };
 
-  function show(to) {
+  // Charts that are wider than their boxes: these scroll, and follow the moment.
+  let boxes = [];
+
+  function measureBoxes() {
+    boxes = charts.map(({ parentNode: box }) => ({ box, wide: box.scrollWidth, seen: box.clientWidth }));
+    boxes = boxes.filter(({ wide, seen }) => wide > seen);
+  }
+
+  // `pointed` is the chart under somebody's finger, which stays where it is.
+  function show(to, pointed) {
     moment = Math.max(0, Math.min(story.seconds, to));
     seek(moment * 1000 + 1e-6);
     draw();
@@ -270,6 +279,10 @@
       const place = document.querySelector('[data-count="' + view + '"]');
       if (place) place.textContent = counts[n].toLocaleString("en");
     });
+    // After all else is written, so that the page is laid out once.
+    for (const { box, wide, seen } of boxes) {
+      if (!pointed || box !== pointed.parentNode) box.scrollLeft = (x / WIDTH) * wide - seen / 2;
+    }
   }
 
   // What the cell under the cursor is.
@@ -320,9 +333,9 @@
   for (const chart of charts) {
     const go = (event) => {
       const edge = chart.getBoundingClientRect();
-      const x = ((event.clientX - edge.left) / edge.width) * 960;
+      const x = ((event.clientX - edge.left) / edge.width) * WIDTH;
       stop();
-      show(((x - PLOT_LEFT) / (PLOT_RIGHT - PLOT_LEFT)) * story.seconds);
+      show(((x - PLOT_LEFT) / (PLOT_RIGHT - PLOT_LEFT)) * story.seconds, chart);
     };
     chart.addEventListener("click", go);
     chart.addEventListener("pointermove", (event) => { if (event.buttons & 1 && event.pointerType === "mouse") go(event); });
@@ -388,6 +401,7 @@
   function again() {
     theme();
     measure();
+    measureBoxes();
     legend();
     show(moment);
   }
@@ -398,7 +412,8 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   let width = box.clientWidth;
   window.addEventListener("resize", () => {
-    if (box.clientWidth === width) return;
+    measureBoxes();
+    if (box.clientWidth === width) return show(moment);
     width = box.clientWidth;
     again();
   });
