@@ -68,7 +68,7 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// The nodes that a look-up of the seeds gives.
+    /// The nodes that a look-up of the seeds gives, there already or yet to come.
     pub fn seeds(mut self, labels: &[&str]) -> Self {
         self.seeds = labels.iter().map(|&label| label.to_owned()).collect();
         self

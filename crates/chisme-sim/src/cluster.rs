@@ -25,10 +25,13 @@ use crate::replay;
 use crate::run::Keep;
 use crate::story::Recorder;
 use crate::trace::Trace;
+use crate::views::downs;
 
 /// A cluster of nodes under virtual time. The same seed and the same calls give the same run.
 ///
-/// Every method that names a machine panics if there is none with that label, and every failed
+/// [`setup`](Self::setup), [`start`](Self::start) and [`move_to`](Self::move_to) make a machine that
+/// is new, and so do cuts, which may be about machines yet to come. Every other method that names a
+/// machine panics if there is none with that label, but for seeds: those may name anybody. Every failed
 /// assertion says by which command the run repeats.
 pub struct Cluster {
     pub(crate) seed: u64,
@@ -52,6 +55,8 @@ pub struct Cluster {
     /// The rules that `partition` and `hold` made, until `heal`.
     cuts: Vec<RuleId>,
     requests: u64,
+    /// What processes that others have replaced had called Down: who, when, and whom.
+    pub(crate) earlier_downs: Vec<(usize, Instant, NodeName)>,
     pub(crate) tape: Tape,
     /// How many happenings the queue has given.
     pub(crate) events: u64,
@@ -93,6 +98,7 @@ impl Cluster {
             held: Vec::new(),
             cuts: Vec::new(),
             requests: 0,
+            earlier_downs: Vec::new(),
             tape: Tape::default(),
             events: 0,
             recorder: None,
@@ -129,7 +135,7 @@ impl Cluster {
         index
     }
 
-    /// The machines that the seeds stand for from now on, running or not.
+    /// The machines that the seeds stand for from now on, running or not, or yet to come.
     pub fn seed_with(&mut self, labels: &[&str]) {
         self.seeds = labels.iter().map(|&label| label.to_owned()).collect();
     }
@@ -151,6 +157,8 @@ impl Cluster {
                 self.owners.remove(addr);
             }
         }
+        let downs = downs(&host.record).map(|(at, name)| (index, at, name.clone()));
+        self.earlier_downs.extend(downs);
         host.start(&mut self.common, now);
         for &addr in &host.bound {
             self.owners.insert(addr, index);
@@ -176,7 +184,7 @@ impl Cluster {
         self.start(label);
     }
 
-    /// Gives a machine another address, at which its next process will be.
+    /// Gives a machine another address, at which its next process will be; one that is new is made.
     pub fn move_to(&mut self, label: &str, address: &str) {
         let address = address.parse().expect("an address and a port");
         self.setup(label).addresses = vec![address];
@@ -232,7 +240,8 @@ impl Cluster {
         RequestId(self.requests)
     }
 
-    /// Cuts these machines off from all others, both ways, besides what is cut already.
+    /// Cuts these machines off from all others, both ways, besides what is cut already. Those that
+    /// are new are made, as with all cuts.
     pub fn partition(&mut self, inside: &[&str]) {
         let inside = self.set_of(inside);
         self.cut(Scope::Across(inside), Effect::Lose);

@@ -50,7 +50,10 @@ impl Cluster {
     }
 
     pub(crate) fn index(&self, label: &str) -> usize {
-        *self.labels.get(label).unwrap_or_else(|| panic!("there is no machine {label:?}"))
+        *self.labels.get(label).unwrap_or_else(|| {
+            let all = self.hosts.iter().map(|host| host.label.as_str());
+            panic!("there is no machine {label:?}; there are {}", some_of(all))
+        })
     }
 
     fn process(&self, label: &str) -> &Process {
@@ -215,8 +218,20 @@ impl Cluster {
     /// Demands that every running node sees every other running one, and nobody else.
     pub fn assert_complete(&self) {
         if let Some(incomplete) = self.incomplete() {
-            self.fail(&incomplete);
+            self.fail(&(incomplete + &self.about_strange_seeds()));
         }
+    }
+
+    /// Which seeds of those who run lead nowhere, since there is no such machine.
+    fn about_strange_seeds(&self) -> String {
+        let running = self.hosts.iter().filter(|host| host.process.is_some());
+        let seeds = running.flat_map(|host| host.setup.seeds.as_ref().unwrap_or(&self.seeds));
+        let strange = seeds.filter(|seed| !self.labels.contains_key(*seed));
+        let strange: BTreeSet<&str> = strange.map(String::as_str).collect();
+        if strange.is_empty() {
+            return String::new();
+        }
+        format!("; these seeds are no machines: {}", some_of(strange.into_iter()))
     }
 
     /// Lets time pass until all views are complete; gives how long it took.
@@ -258,6 +273,9 @@ impl Cluster {
 
     /// Demands that nobody but `except` has reported a change after `since`.
     pub fn assert_quiet(&self, since: Instant, except: &[&str]) {
+        for label in except {
+            self.index(label);
+        }
         if let Some(noise) = self.noise(since, except) {
             self.fail(&noise);
         }
@@ -333,6 +351,17 @@ impl Cluster {
             std::panic::panic_any(Ended(Verdict::Unsafe(broken)));
         }
         panic!("after {:?}: {what}", self.elapsed())
+    }
+}
+
+/// The first few of these, and how many there are besides.
+fn some_of<'a>(labels: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let all = labels.len();
+    let listed = labels.take(LISTED).collect::<Vec<_>>().join(", ");
+    match all {
+        0 => "none".to_owned(),
+        1..=LISTED => listed,
+        _ => format!("{listed} and {} more", all - LISTED),
     }
 }
 

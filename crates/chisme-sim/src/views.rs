@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chisme_proto::{Event, Instant};
+use chisme_proto::{Event, Instant, NodeName};
 
 use crate::cluster::Cluster;
-use crate::record::{describe, label};
+use crate::record::{Record, describe, label};
 
 /// How many of a node's last events a failure shows.
 const SHOWN: usize = 8;
@@ -44,17 +44,20 @@ impl Cluster {
         self.now() - since
     }
 
-    /// Demands that nobody has ever called one of these Down.
+    /// Demands that nobody has ever called one of these machines Down, not even a process that has
+    /// ended since.
     pub fn assert_never_down(&self, these: &[&str]) {
-        for observer in &self.hosts {
-            for (at, event) in &observer.record.events {
-                if let Event::Down(member) = event
-                    && these.contains(&label(&member.name).as_str())
-                {
-                    let when = *at - Instant::default();
-                    let down = label(&member.name);
-                    self.fail(&format!("{} called {down} Down at {when:?}", observer.label));
-                }
+        let name = |label: &&str| &self.hosts[self.index(label)].setup.name;
+        let names: Vec<&NodeName> = these.iter().map(name).collect();
+        let earlier = self.earlier_downs.iter().map(|(observer, at, name)| (*observer, *at, name));
+        let records = self.hosts.iter().map(|host| &host.record).enumerate();
+        let present = records.flat_map(|(observer, record)| {
+            downs(record).map(move |(at, name)| (observer, at, name))
+        });
+        for (observer, at, name) in earlier.chain(present) {
+            if names.contains(&name) {
+                let (observer, when) = (&self.hosts[observer].label, at - Instant::default());
+                self.fail(&format!("{observer} called {} Down at {when:?}", label(name)));
             }
         }
     }
@@ -87,4 +90,12 @@ impl Cluster {
         parts.push(format!("its last events: {}", last.join(", ")));
         Some(parts.join("; "))
     }
+}
+
+/// Whom a process has called Down, and when.
+pub(crate) fn downs(record: &Record) -> impl Iterator<Item = (Instant, &NodeName)> {
+    record.events.iter().filter_map(|(at, event)| match event {
+        Event::Down(member) => Some((*at, &member.name)),
+        _ => None,
+    })
 }

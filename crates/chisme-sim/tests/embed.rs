@@ -71,6 +71,42 @@ fn a_view_that_is_wrong_is_shown_with_what_led_to_it() {
 }
 
 #[test]
+fn a_label_that_is_nobodys_is_told_with_those_that_there_are() {
+    let cluster = Cluster::builder().formed();
+    let told = "there is no machine \"n9\"; there are n0, n1, n2";
+    assert_eq!(failure(|| cluster.assert_never_down(&["n0", "n9"])), told);
+    assert_eq!(failure(|| cluster.assert_quiet(cluster.now(), &["n9"])), told);
+    assert_eq!(failure(|| _ = cluster.is_running("n9")), told);
+    let none = failure(|| _ = Cluster::new(1).address("n0"));
+    assert_eq!(none, "there is no machine \"n0\"; there are none");
+    let many = failure(|| _ = Cluster::of(20, 1).address("n20"));
+    assert!(many.ends_with(" n10, n11 and 8 more"), "{many}");
+}
+
+#[test]
+fn a_cluster_that_does_not_form_tells_of_seeds_that_are_no_machines() {
+    let told = failure(|| _ = Cluster::builder().seeds(&["m0", "n7"]).formed());
+    assert!(told.ends_with("; these seeds are no machines: m0, n7"), "{told}");
+    let told = failure(|| Cluster::builder().build().assert_complete());
+    assert!(!told.contains("seeds"), "{told}");
+}
+
+#[test]
+fn a_down_is_held_against_the_cluster_though_the_observer_has_restarted_since() {
+    let mut cluster = Cluster::builder().formed();
+    cluster.crash("n2");
+    cluster.expect_view_within(secs(15), "n0", &["n0", "n1"]);
+    cluster.expect_view_within(secs(15), "n1", &["n0", "n1"]);
+    cluster.start("n2");
+    cluster.restart("n0");
+    cluster.restart("n1");
+    cluster.expect_complete_within(secs(15));
+    cluster.assert_never_down(&["n0", "n1"]);
+    let told = failure(|| cluster.assert_never_down(&["n2"]));
+    assert!(told.contains(" called n2 Down at "), "{told}");
+}
+
+#[test]
 fn a_check_runs_every_seed_until_one_fails() {
     let mut runs = Vec::new();
     let tried = std::cell::RefCell::new(&mut runs);
