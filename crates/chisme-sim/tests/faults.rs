@@ -256,7 +256,20 @@ fn what_is_no_fault_is_told_with_its_key() {
         ("freze = 'node[1]'", "freze"),
         ("freeze = 'n1'", "\"n1\""),
         ("at = '1s'", "what"),
-        ("freeze = 'node[9]'", "about nobody"),
+        ("freeze = 'node[9]'", "frozen: node[9]: \"node[9]\" names node 9; there are nodes 0 to 7"),
+        ("crash = 'random(99)'", "asks for 99 of 8 nodes; from 1 to 8 are possible"),
+        ("crash = 'node[1]+node[77]'", "names node 77"),
+        ("crash = 'node[1]+zone:typo'", "names zone \"typo\"; nodes.zones has a, b"),
+        (
+            "link = { from = 'node[1]', to = 'node[8]', is = { loss = 0.5 } }",
+            "links from node[1] to node[8] impaired: \"node[8]\" names node 8",
+        ),
+        (
+            "cut = { from = 'all', to = 'rest' }",
+            "cut from all to rest: \"rest\" is nobody among 8 nodes",
+        ),
+        ("cut = { from = 'rest', to = 'first(8)' }", "\"rest\" is nobody among 8 nodes"),
+        ("cut = { islands = ['half', 'node[4..8]', 'rest'] }", "\"rest\" is nobody among 8"),
         ("for = '1s'\nagain = { times = 2, pause = '1s' }\nfreeze = 'all'", "again"),
     ] {
         let test = AssertUnwindSafe(|| eight(1).begin_fault(text));
@@ -264,4 +277,29 @@ fn what_is_no_fault_is_told_with_its_key() {
         let told = payload.downcast_ref::<String>().expect("a text");
         assert!(told.contains(names), "{told}");
     }
+}
+
+#[test]
+fn a_fault_that_is_refused_leaves_the_cluster_as_it_was() {
+    let mut cluster = eight(4);
+    let refused = catch_unwind(AssertUnwindSafe(|| cluster.begin_fault("crash = 'random(99)'")));
+    assert!(refused.is_err());
+    let drawn = cluster.begin_fault("crash = 'random(2)'");
+    let mut other = eight(4);
+    other.begin_fault("crash = 'random(2)'");
+    assert_eq!(cluster.running(), other.running());
+    assert_eq!(cluster.end_fault(drawn), 2);
+}
+
+#[test]
+fn a_fault_is_ended_where_it_has_begun() {
+    let (mut one, mut other) = (eight(1), eight(1));
+    let id = one.begin_fault(frozen(3));
+    for _ in 0..2 {
+        let payload = catch_unwind(AssertUnwindSafe(|| other.end_fault(id))).expect_err("not its");
+        let told = payload.downcast_ref::<&str>().expect("a text");
+        assert_eq!(*told, "a fault of another cluster: end it there");
+        other.begin_fault(frozen(4));
+    }
+    assert_eq!(one.end_fault(id), 1);
 }

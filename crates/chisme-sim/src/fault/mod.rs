@@ -8,6 +8,7 @@ mod ongoing;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chisme_proto::Instant;
@@ -21,7 +22,7 @@ use crate::attack::Attacker;
 use crate::cluster::Cluster;
 use crate::network::{Effect, NodeSet, Scope};
 use crate::outcome::Ribbon;
-use crate::scenario::{Fault, TimedFault};
+use crate::scenario::{Cut, Fault, Group, TimedFault};
 use crate::story::seconds;
 use crate::{millis, secs};
 
@@ -36,9 +37,15 @@ const GROUPS: u64 = u64::MAX;
 const ATTACKS: u64 = u64::MAX - 1;
 const ORDERS: u64 = u64::MAX - 2;
 
+/// Counts the clusters with faults. It tells whose a fault is, and nothing else depends on it.
+static CLUSTERS: AtomicU64 = AtomicU64::new(0);
+
 /// Names a fault of a cluster. [`Cluster::begin_fault`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FaultId(usize);
+pub struct FaultId {
+    cluster: u64,
+    number: usize,
+}
 
 impl Cluster {
     /// Lets something go wrong that a scenario file can ask for as well: a [`Fault`] from now on, a
@@ -52,7 +59,8 @@ impl Cluster {
     /// among which later groups are resolved too.
     ///
     /// # Panics
-    /// If a text is no fault, or it is about nobody; the message names line and key, or the fault.
+    /// If a text is no fault; the message names line and key. If a group of it cannot be resolved, or is
+    /// nobody; the message names the fault and the group.
     ///
     /// ```
     /// use chisme_sim::{Cluster, scenario::Fault, secs};
@@ -67,12 +75,47 @@ impl Cluster {
     /// ```
     pub fn begin_fault<F: TryInto<TimedFault, Error: Display>>(&mut self, fault: F) -> FaultId {
         let timed = fault.try_into().unwrap_or_else(|error| panic!("not a fault: {error}"));
+        if let Err(problem) = self.check_groups(&timed.fault) {
+            panic!("{}: {problem}", label(&timed.fault));
+        }
         let id = self.plan_fault(timed);
-        if let Some(planned) = self.faults.as_ref().and_then(|faults| faults.all.get(id.0)) {
+        if let Some(planned) = self.faults.as_ref().and_then(|faults| faults.all.get(id.number)) {
             assert!(planned.is_about_somebody(), "about nobody: {}", label(&planned.timed.fault));
         }
         self.act_until(self.now);
         id
+    }
+
+    /// Whether each group of a fault is somebody among the machines that there are.
+    fn check_groups(&self, fault: &Fault) -> Result<(), String> {
+        let count = self.hosts.len();
+        // How many are drawn is the same whoever they are.
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let mut members = |group: &Group, others: &[usize]| {
+            group.check(count, &self.zones)?;
+            let members = group.resolve(count, &self.zones, others, &mut rng);
+            if members.is_empty() {
+                return Err(format!("\"{group}\" is nobody among {count} nodes"));
+            }
+            Ok(members)
+        };
+        match fault {
+            Fault::Link { from, to, .. } | Fault::Cut(Cut::OneWay { from, to }) => {
+                let (one, other) = if from.is_rest() { (to, from) } else { (from, to) };
+                let of = members(one, &[])?;
+                members(other, &of)?;
+            }
+            Fault::Cut(Cut::Islands(groups)) => {
+                let mut so_far = Vec::new();
+                for group in groups {
+                    so_far.extend(members(group, &so_far)?);
+                }
+            }
+            fault => {
+                fault.nodes().map(|group| members(group, &[])).transpose()?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends a fault if it has not ended, or keeps it from beginning: links, sockets, the pace of clocks and DNS are
@@ -83,9 +126,10 @@ impl Cluster {
     /// # Panics
     /// If the fault is another cluster's.
     pub fn end_fault(&mut self, id: FaultId) -> u64 {
-        let Some(mut faults) = self.faults.take() else { return 0 };
-        faults.act(Act::End(id.0), self);
-        let deeds = faults.all[id.0].deeds;
+        let of_this = self.faults.take_if(|faults| faults.cluster == id.cluster);
+        let Some(mut faults) = of_this else { panic!("a fault of another cluster: end it there") };
+        faults.act(Act::End(id.number), self);
+        let deeds = faults.all[id.number].deeds;
         self.faults = Some(faults);
         deeds
     }
@@ -99,8 +143,9 @@ impl Cluster {
     pub(crate) fn plan_fault(&mut self, timed: TimedFault) -> FaultId {
         let mut faults = self.faults.take().unwrap_or_else(|| Box::new(Faults::new(self.seed)));
         let number = faults.plan(timed, self);
+        let cluster = faults.cluster;
         self.faults = Some(faults);
-        FaultId(number)
+        FaultId { cluster, number }
     }
 
     /// When it is the turn of a fault again.
@@ -137,6 +182,8 @@ impl Cluster {
 
 /// All faults of a cluster.
 pub(crate) struct Faults {
+    /// What tells this cluster from others.
+    cluster: u64,
     groups: ChaCha8Rng,
     orders: ChaCha8Rng,
     agenda: BTreeMap<(Instant, u64), Act>,
@@ -158,6 +205,7 @@ enum Act {
 
 impl Faults {
     fn new(seed: u64) -> Self {
+        let cluster = CLUSTERS.fetch_add(1, Ordering::Relaxed);
         let stream = |number| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(number);
@@ -166,7 +214,7 @@ impl Faults {
         let attacker = Attacker::new(stream(ATTACKS));
         let (agenda, all) = (BTreeMap::new(), Vec::new());
         let (groups, orders) = (stream(GROUPS), stream(ORDERS));
-        Self { groups, orders, agenda, serial: 0, all, attacker }
+        Self { cluster, groups, orders, agenda, serial: 0, all, attacker }
     }
 
     fn plan(&mut self, timed: TimedFault, cluster: &mut Cluster) -> usize {

@@ -121,7 +121,7 @@ impl Group {
     }
 
     /// Whether every part of it names nodes that there are.
-    pub(super) fn check(&self, count: usize, zones: &[String]) -> Result<(), String> {
+    pub(crate) fn check(&self, count: usize, zones: &[String]) -> Result<(), String> {
         for part in &self.parts {
             let wrong = |problem: String| Err(format!("\"{self}\" {problem}"));
             match part {
