@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::host::Setup;
+use crate::network::{in_order, part_of_all};
 use crate::replay;
 use crate::secs;
 
@@ -74,21 +75,22 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// How long datagrams take, at least and at most.
-    pub const fn latency(mut self, least: Duration, most: Duration) -> Self {
+    /// How long datagrams take, at least and at most; panics if the most is less than the least.
+    pub fn latency(mut self, least: Duration, most: Duration) -> Self {
+        in_order(least, most);
         self.latency = Some((least, most));
         self
     }
 
-    /// The part of all datagrams that is lost, 0.0 to 1.0.
-    pub const fn loss(mut self, part: f64) -> Self {
-        self.loss = part;
+    /// The part of all datagrams that is lost, 0.0 to 1.0; panics if it is anything else.
+    pub fn loss(mut self, part: f64) -> Self {
+        self.loss = part_of_all("loss", part);
         self
     }
 
-    /// The part of all datagrams that arrives twice, 0.0 to 1.0.
-    pub const fn duplicate(mut self, part: f64) -> Self {
-        self.duplicate = part;
+    /// The part of all datagrams that arrives twice, 0.0 to 1.0; panics if it is anything else.
+    pub fn duplicate(mut self, part: f64) -> Self {
+        self.duplicate = part_of_all("duplicate", part);
         self
     }
 
@@ -154,7 +156,7 @@ impl<'a> Builder<'a> {
         cluster.network().duplicate = self.duplicate;
         if let Some((least, most)) = self.latency {
             cluster.network().latency_min = least;
-            cluster.network().latency_max = most.max(least);
+            cluster.network().latency_max = most;
         }
         for number in 0..self.nodes {
             let label = format!("n{number}");

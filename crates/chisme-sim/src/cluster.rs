@@ -17,7 +17,7 @@ use crate::digest::Digest;
 use crate::drive::{Happening, Held};
 use crate::fault::Faults;
 use crate::host::{Common, Host, Setup};
-use crate::network::{Datagram, Effect, Network, NodeSet, RuleId, Scope};
+use crate::network::{Datagram, Effect, Network, NodeSet, RuleId, Scope, part_of_all};
 use crate::outcome::ProcessState;
 use crate::owners::Owners;
 use crate::queue::Queue;
@@ -290,9 +290,9 @@ impl Cluster {
         self.release();
     }
 
-    /// Loses this part of the datagrams from now on, 0.0 to 1.0.
+    /// Loses this part of the datagrams from now on, 0.0 to 1.0; panics if it is anything else.
     pub fn loss(&mut self, part: f64) {
-        self.network.loss = part;
+        self.network.loss = part_of_all("loss", part);
     }
 
     /// How the network treats datagrams.

@@ -107,6 +107,26 @@ fn a_down_is_held_against_the_cluster_though_the_observer_has_restarted_since() 
 }
 
 #[test]
+fn numbers_of_the_network_that_cannot_be_are_told_with_their_range() {
+    let builder = Cluster::builder;
+    for (wrong, told) in [(f64::NAN, "NaN"), (-1.0, "-1"), (7.0, "7")] {
+        let of = |what| format!("{what} is {told}; it is a part of all, from 0.0 to 1.0");
+        assert_eq!(failure(|| _ = builder().loss(wrong)), of("loss"));
+        assert_eq!(failure(|| _ = builder().duplicate(wrong)), of("duplicate"));
+        let mut cluster = builder().build();
+        assert_eq!(failure(|| cluster.loss(wrong)), of("loss"));
+        cluster.network().duplicate = wrong;
+        assert_eq!(failure(|| cluster.run_for(secs(1))), of("duplicate"));
+    }
+    let told = "latency is at least 40ms; it is at most 10ms, which is shorter";
+    assert_eq!(failure(|| _ = builder().latency(millis(40), millis(10))), told);
+    let mut cluster = builder().build();
+    cluster.network().latency_min = millis(40);
+    cluster.network().latency_max = millis(10);
+    assert_eq!(failure(|| cluster.run_for(secs(1))), told);
+}
+
+#[test]
 fn a_check_runs_every_seed_until_one_fails() {
     let mut runs = Vec::new();
     let tried = std::cell::RefCell::new(&mut runs);

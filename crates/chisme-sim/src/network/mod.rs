@@ -58,9 +58,11 @@ pub struct Datagram {
 }
 
 /// How the network treats datagrams. Latencies differ from one to the next, which reorders them.
+///
+/// The next datagram panics if a number is not within its range.
 #[derive(Debug)]
 pub struct Network {
-    /// The shortest time on the way. Default 0.2 ms.
+    /// The shortest time on the way, at most the longest. Default 0.2 ms.
     pub latency_min: Duration,
     /// The longest time on the way. Default 2 ms.
     pub latency_max: Duration,
@@ -202,6 +204,8 @@ impl Network {
     /// Decides over the next datagram from one machine to another. The numbers are those of the
     /// machines, or [`NOBODY`].
     pub(crate) fn fate(&mut self, from: usize, to: usize, len: usize, now: Instant) -> Fate {
+        part_of_all("loss", self.loss);
+        part_of_all("duplicate", self.duplicate);
         let draw = self.next_draw(from, to);
         if draw.stream(LOSS).chance(self.loss) {
             return Fate::Lost;
@@ -346,7 +350,10 @@ impl Network {
 
     fn takes(&self, latency: Option<Latency>, stream: &mut Stream) -> Duration {
         match latency {
-            None => stream.between(self.latency_min, self.latency_max),
+            None => {
+                in_order(self.latency_min, self.latency_max);
+                stream.between(self.latency_min, self.latency_max)
+            }
             Some(Latency::Constant(time)) => time,
             Some(Latency::Uniform(least, most)) => stream.between(least, most),
             Some(Latency::Exponential(least, mean)) => least + stream.exponential(mean),
@@ -366,6 +373,21 @@ impl Network {
         let number = |node: usize| u32::try_from(node).expect("machines are numbered from zero");
         Draw::of(self.seed, number(from), number(to), *counter)
     }
+}
+
+/// Panics unless it is a part of all datagrams; gives it back.
+pub(crate) fn part_of_all(what: &str, part: f64) -> f64 {
+    let range = 0.0..=1.0;
+    assert!(range.contains(&part), "{what} is {part}; it is a part of all, from 0.0 to 1.0");
+    part
+}
+
+/// Panics unless latencies can be spread between these.
+pub(crate) fn in_order(least: Duration, most: Duration) {
+    assert!(
+        least <= most,
+        "latency is at least {least:?}; it is at most {most:?}, which is shorter"
+    );
 }
 
 /// What a rule says to a datagram.
