@@ -140,11 +140,18 @@ impl Cluster {
         self.seeds = labels.iter().map(|&label| label.to_owned()).collect();
     }
 
-    /// Starts the node of a machine; a machine that is new is made first.
+    /// Starts the node of a machine; a machine that is new is made first. It panics if a process
+    /// runs there already, or at an address of it.
     pub fn start(&mut self, label: &str) {
         self.setup(label);
         let index = self.index(label);
         assert!(self.hosts[index].process.is_none(), "{label} runs already");
+        for &addr in &self.hosts[index].setup.addresses {
+            let holder = self.owners.of(addr).map(|owner| &self.hosts[owner]);
+            if let Some(holder) = holder.filter(|host| host.process.is_some()) {
+                panic!("{label} cannot start at {addr}: {} runs there", holder.label);
+            }
+        }
         self.start_at(index);
     }
 
@@ -186,8 +193,10 @@ impl Cluster {
 
     /// Gives a machine another address, at which its next process will be; one that is new is made.
     pub fn move_to(&mut self, label: &str, address: &str) {
-        let address = address.parse().expect("an address and a port");
-        self.setup(label).addresses = vec![address];
+        let Ok(addr) = address.parse() else {
+            panic!("{address:?} is not an address and a port, such as \"10.0.0.9:4747\"")
+        };
+        self.setup(label).addresses = vec![addr];
     }
 
     /// Asks a node to leave; its process ends when the node says that it has stopped.

@@ -147,7 +147,8 @@ impl Cluster {
     pub fn status(&self, label: &str) -> NodeStatus {
         let host = &self.hosts[self.index(label)];
         let running = host.process.as_ref().map(|process| process.node.status());
-        running.or_else(|| host.record.last_status.clone()).expect("it was started once")
+        let status = running.or_else(|| host.record.last_status.clone());
+        status.unwrap_or_else(|| panic!("{label} has never run: start it first"))
     }
 
     /// The counters of a running process, or of the last one.

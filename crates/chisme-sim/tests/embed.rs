@@ -127,6 +127,24 @@ fn numbers_of_the_network_that_cannot_be_are_told_with_their_range() {
 }
 
 #[test]
+fn what_cannot_be_done_to_a_machine_is_told_with_what_can() {
+    let mut cluster = Cluster::builder().formed();
+    cluster.setup("n3");
+    assert_eq!(failure(|| _ = cluster.status("n3")), "n3 has never run: start it first");
+    let told = failure(|| cluster.move_to("n1", "10.0.0.9"));
+    assert_eq!(told, "\"10.0.0.9\" is not an address and a port, such as \"10.0.0.9:4747\"");
+    let address = cluster.address("n1").to_string();
+    cluster.move_to("n3", &address);
+    let told = failure(|| cluster.start("n3"));
+    assert_eq!(told, format!("n3 cannot start at {address}: n1 runs there"));
+    cluster.crash("n1");
+    cluster.start("n3");
+    cluster.expect_view_within(secs(30), "n0", &["n0", "n2", "n3"]);
+    let told = failure(|| cluster.start("n1"));
+    assert_eq!(told, format!("n1 cannot start at {address}: n3 runs there"));
+}
+
+#[test]
 fn a_check_runs_every_seed_until_one_fails() {
     let mut runs = Vec::new();
     let tried = std::cell::RefCell::new(&mut runs);
