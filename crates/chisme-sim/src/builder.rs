@@ -119,8 +119,8 @@ impl<'a> Builder<'a> {
     ///
     /// It takes no virtual time. The members are taken in by the path of any news
     /// ([`Command::Assume`](chisme_proto::Command::Assume)), only no datagram brings it and nobody
-    /// passes it on, so no replay window is open yet, and the periods of all nodes begin in one
-    /// moment. The records do not have the events that told of it.
+    /// passes it on, so no replay window is open yet. Each node probes for the first time after a
+    /// random part of its period. The records do not have the events that told of it.
     pub fn acquainted(&self) -> Cluster {
         let mut cluster = self.build();
         cluster.acquaint();
