@@ -30,9 +30,8 @@ use crate::views::downs;
 /// A cluster of nodes under virtual time. The same seed and the same calls give the same run.
 ///
 /// [`setup`](Self::setup), [`start`](Self::start) and [`move_to`](Self::move_to) make a machine that
-/// is new, and so do cuts, which may be about machines yet to come. Every other method that names a
-/// machine panics if there is none with that label, but for seeds: those may name anybody. Every failed
-/// assertion says by which command the run repeats.
+/// is new. Every other method that names a machine panics if there is none with that label, but for
+/// seeds: those may name anybody. Every failed assertion says by which command the run repeats.
 pub struct Cluster {
     pub(crate) seed: u64,
     pub(crate) now: Instant,
@@ -249,8 +248,8 @@ impl Cluster {
         RequestId(self.requests)
     }
 
-    /// Cuts these machines off from all others, both ways, besides what is cut already. Those that
-    /// are new are made, as with all cuts.
+    /// Cuts these machines off from all others, both ways, besides what is cut already. One that
+    /// is yet to start needs a [`setup`](Self::setup) first, as with all cuts.
     pub fn partition(&mut self, inside: &[&str]) {
         let inside = self.set_of(inside);
         self.cut(Scope::Across(inside), Effect::Lose);
@@ -278,17 +277,9 @@ impl Cluster {
         self.cuts.push(id);
     }
 
-    pub(crate) fn set_of(&mut self, labels: &[&str]) -> NodeSet {
-        NodeSet::of(&self.numbers(labels))
-    }
-
-    /// The numbers of machines; those that are new are made.
-    pub(crate) fn numbers(&mut self, labels: &[&str]) -> Vec<usize> {
-        let mut number = |label: &&str| {
-            self.setup(label);
-            self.index(label)
-        };
-        labels.iter().map(&mut number).collect()
+    fn set_of(&self, labels: &[&str]) -> NodeSet {
+        let numbers: Vec<usize> = labels.iter().map(|label| self.index(label)).collect();
+        NodeSet::of(&numbers)
     }
 
     /// Ends all cuts and delivers what was held. Links that are bad for another reason stay bad.

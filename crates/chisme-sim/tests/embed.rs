@@ -72,11 +72,16 @@ fn a_view_that_is_wrong_is_shown_with_what_led_to_it() {
 
 #[test]
 fn a_label_that_is_nobodys_is_told_with_those_that_there_are() {
-    let cluster = Cluster::builder().formed();
+    let mut cluster = Cluster::builder().formed();
     let told = "there is no machine \"n9\"; there are n0, n1, n2";
     assert_eq!(failure(|| cluster.assert_never_down(&["n0", "n9"])), told);
     assert_eq!(failure(|| cluster.assert_quiet(cluster.now(), &["n9"])), told);
     assert_eq!(failure(|| _ = cluster.is_running("n9")), told);
+    assert_eq!(failure(|| cluster.partition(&["n0", "n9"])), told);
+    assert_eq!(failure(|| cluster.partition_oneway(&["n0"], &["n9"])), told);
+    assert_eq!(failure(|| cluster.isolate("n9")), told);
+    assert_eq!(failure(|| cluster.hold(&["n9"])), told);
+    assert_eq!(cluster.running().len(), 3);
     let none = failure(|| _ = Cluster::new(1).address("n0"));
     assert_eq!(none, "there is no machine \"n0\"; there are none");
     let many = failure(|| _ = Cluster::of(20, 1).address("n20"));
