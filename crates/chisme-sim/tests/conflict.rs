@@ -115,6 +115,7 @@ fn one_name_on_both_sides_of_a_partition_leaves_one_holder_after_it() {
         cluster.seed_with(&["n0", "n7"]);
         cluster.expect_complete_within(secs(5));
         let name = cluster.setup("n1").name.clone();
+        cluster.setup("second");
         cluster.partition(&["n4", "n5", "n6", "n7", "second"]);
         cluster.run_for(secs(30));
         cluster.setup("second").name = name;

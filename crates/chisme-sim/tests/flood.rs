@@ -9,6 +9,7 @@ use chisme_sim::{Cluster, Datagram, millis, secs, seeds};
 fn with_hellos(seed: u64) -> (Cluster, Vec<Datagram>) {
     let mut cluster = Cluster::of(4, seed);
     cluster.expect_complete_within(secs(5));
+    cluster.setup("asker");
     cluster.isolate("asker");
     cluster.record_datagrams();
     cluster.start("asker");
@@ -124,6 +125,7 @@ fn a_newcomer_spends_more_than_it_gets_until_it_is_taken_in() {
         // What is said to it never arrives, so it can prove nothing.
         let others: Vec<String> = (0..16).map(|i| format!("n{i}")).collect();
         let others: Vec<&str> = others.iter().map(String::as_str).collect();
+        cluster.setup("deaf");
         cluster.partition_oneway(&others, &["deaf"]);
         cluster.start("deaf");
         cluster.run_for(secs(120));

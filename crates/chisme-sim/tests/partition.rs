@@ -348,6 +348,9 @@ fn sides_that_have_forgotten_each_other_are_found_by_their_seeds() {
         let mut cluster = formed(12, seed);
         let passing = |side: &str| (0..400).map(|n| format!("{side}{n}")).collect::<Vec<_>>();
         let (here, there) = (passing("here"), passing("there"));
+        for label in &here {
+            cluster.setup(label);
+        }
         cluster.partition(&borrowed(&[labels(0..6), here.clone()].concat()));
         for label in &there {
             cluster.setup(label).seeds = Some(vec!["n6".to_owned()]);

@@ -125,7 +125,7 @@ pub(super) fn places(bars: &[Bar<'_>], ends: (f64, f64)) -> Vec<Place> {
 
 /// Shortens each label to the room before its neighbour in the lane.
 fn shorten(bars: &[Bar<'_>], places: &mut [Place]) {
-    let mut last = vec![None; MOST_LANES];
+    let mut last = [None; MOST_LANES];
     for this in 0..places.len() {
         let Some(before) = last[places[this].lane].replace(this) else { continue };
         if places[this].side == Side::Before {
