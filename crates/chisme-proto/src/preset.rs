@@ -11,9 +11,9 @@ use crate::Detector;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Preset {
-    /// One data centre, round trips up to some tens of milliseconds. A process may be frozen for 3.5 s
+    /// One data centre, round trips up to some tens of milliseconds. A process may be frozen for 3 s
     /// (a garbage collection, a virtual machine that moves) and is not called Down; one that is frozen for
-    /// 4 s may be.
+    /// 3.5 s may be.
     #[default]
     Lan,
     /// The same network for those who would rather know soon: a process may be frozen for 1.5 s, one that
