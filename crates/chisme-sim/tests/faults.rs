@@ -262,7 +262,7 @@ fn what_is_no_fault_is_told_with_its_key() {
         ("crash = 'node[1]+zone:typo'", "names zone \"typo\"; nodes.zones has a, b"),
         (
             "link = { from = 'node[1]', to = 'node[8]', is = { loss = 0.5 } }",
-            "links from node[1] to node[8] impaired: \"node[8]\" names node 8",
+            "links from node[1] to node[8]: loss 50 %: \"node[8]\" names node 8",
         ),
         (
             "cut = { from = 'all', to = 'rest' }",
