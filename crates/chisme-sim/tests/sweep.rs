@@ -115,7 +115,7 @@ fn targets_are_held_against_all_seeds_of_their_points() {
     assert!(judge_targets(&four, &results).is_empty(), "the target is about six");
     let nothing = format!("{CRASH}\n[[target]]\nexpect = {{}}\n");
     let error = Scenario::parse("crash", &nothing).expect_err("it cannot fail").to_string();
-    assert!(error.contains("target 0: expects nothing"), "{error}");
+    assert!(error.contains("target.0: expects nothing"), "{error}");
     let error = Scenario::parse("crash", &text.replace("= 6 }", "= 7 }")).expect_err("no point");
     assert!(error.to_string().contains("nodes.count = 7"), "{error}");
 }

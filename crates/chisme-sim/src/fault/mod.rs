@@ -1,9 +1,8 @@
 //! Faults: what goes wrong in a cluster while its time passes, whether a scenario asks for it or a test.
 //!
-//! Here is the agenda: which fault begins, goes on and ends when. What each does is in `ongoing`, what
-//! it is called in `label`; nothing here judges anything.
+//! Here is the agenda: which fault begins, goes on and ends when. What each does is in `ongoing`; nothing
+//! here judges anything.
 
-mod label;
 mod ongoing;
 
 use std::collections::BTreeMap;
@@ -16,7 +15,6 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
-use self::label::label;
 use self::ongoing::Ongoing;
 use crate::attack::Attacker;
 use crate::cluster::Cluster;
@@ -76,11 +74,11 @@ impl Cluster {
     pub fn begin_fault<F: TryInto<TimedFault, Error: Display>>(&mut self, fault: F) -> FaultId {
         let timed = fault.try_into().unwrap_or_else(|error| panic!("not a fault: {error}"));
         if let Err(problem) = self.check_groups(&timed.fault) {
-            panic!("{}: {problem}", label(&timed.fault));
+            panic!("{}: {problem}", timed.fault);
         }
         let id = self.plan_fault(timed);
         if let Some(planned) = self.faults.as_ref().and_then(|faults| faults.all.get(id.number)) {
-            assert!(planned.is_about_somebody(), "about nobody: {}", label(&planned.timed.fault));
+            assert!(planned.is_about_somebody(), "about nobody: {}", planned.timed.fault);
         }
         self.act_until(self.now);
         id
@@ -367,7 +365,7 @@ impl Faults {
         for (number, one) in self.all.iter_mut().enumerate() {
             let Some(began) = one.began else { continue };
             one.take_stock(cluster);
-            let label = label(&one.timed.fault);
+            let label = one.timed.fault.to_string();
             marks.insert(format!("fault {number}: {label}"), one.deeds);
             let until = one.ended.unwrap_or(if one.is_of_a_moment() { began } else { now });
             let until = one.last_left(cluster).map_or(seconds(until), |at| at.max(seconds(until)));

@@ -2,11 +2,12 @@
 //!
 //! `model` is a scenario as the rest of the crate works with it, `schema` the tables of its file and `file` what they mean,
 //! `faults` the same for faults and links, `group` which nodes a fault is about, `limits` how much a file may ask for,
-//! `place` where a key stands. Nothing here runs anything.
+//! `place` where a key stands, `label` what a fault is called. Nothing here runs anything.
 
 mod faults;
 mod file;
 mod group;
+mod label;
 mod limits;
 mod model;
 mod place;

@@ -1,7 +1,6 @@
 //! A scenario, checked and complete: everything that a run needs except the seed.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -507,49 +506,5 @@ impl Fault {
             | Self::Dns { nodes, .. }
             | Self::Attack(Attack { nodes, .. }) => nodes,
         })
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self {
-            Self::Link { from, to, both_ways, link } => {
-                let arrow = if *both_ways { "and" } else { "to" };
-                let how = if link.clog { "clogged" } else { "impaired" };
-                return write!(f, "links from {from} {arrow} {to} {how}");
-            }
-            Self::Cut(Cut::OneWay { from, to }) => return write!(f, "cut from {from} to {to}"),
-            Self::Cut(Cut::Islands(groups)) => {
-                let groups: Vec<String> = groups.iter().map(Group::to_string).collect();
-                return write!(f, "islands {}", groups.join(", "));
-            }
-            Self::Cut(Cut::Majorities) => return f.write_str("a ring of majorities"),
-            Self::Cut(Cut::Off(_)) => "cut off",
-            Self::Cut(Cut::Bridge(_)) => "only a bridge:",
-            Self::FlipFlop { ingress: true, .. } => "ingress comes and goes:",
-            Self::FlipFlop { .. } => "comes and goes:",
-            Self::Swizzle { .. } => "swizzled:",
-            Self::Crash { .. } => "crash",
-            Self::Restart { .. } => "restart",
-            Self::Leave { .. } => "leave",
-            Self::RollingRestart { .. } => "rolling restart",
-            Self::Freeze { .. } => "frozen:",
-            Self::Stall { .. } => "stalled:",
-            Self::Slow { .. } => "slow:",
-            Self::SmallBuffer { .. } => "small buffers:",
-            Self::ReuseAddress { .. } => "addresses reused:",
-            Self::DuplicateName { .. } => "names twice:",
-            Self::Clock { .. } => "wrong clocks:",
-            Self::Dns { answer, .. } => {
-                write!(f, "DNS {answer:?}:")?;
-                ""
-            }
-            Self::Attack(attack) => {
-                write!(f, "attack {:?}:", attack.kind)?;
-                ""
-            }
-        };
-        f.write_str(what)?;
-        self.nodes().map_or(Ok(()), |nodes| write!(f, " {nodes}"))
     }
 }

@@ -1,21 +1,48 @@
 //! A fault in a few words, as reports, traces and marks tell it: what a file calls something is called so here.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::scenario::{Answer, Attack, AttackKind, Fault, Latency, Link};
+use super::Group;
+use super::model::{Answer, AttackKind, Cut, Fault, Latency, Link};
 
 /// What is told of a link that is different in more ways ends with an ellipsis.
 const MOST_WAYS: usize = 2;
 
-pub(super) fn label(fault: &Fault) -> String {
-    match fault {
-        Fault::Link { from, to, both_ways, link } => {
-            let (between, and) = if *both_ways { ("between", "and") } else { ("from", "to") };
-            format!("links {between} {from} {and} {to}: {}", ways(link))
-        }
-        Fault::Dns { nodes, answer } => format!("DNS {}: {nodes}", said(answer)),
-        Fault::Attack(Attack { nodes, kind, .. }) => format!("attack {}: {nodes}", sent(*kind)),
-        fault => fault.to_string(),
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            Self::Link { from, to, both_ways, link } => {
+                let (between, and) = if *both_ways { ("between", "and") } else { ("from", "to") };
+                return write!(f, "links {between} {from} {and} {to}: {}", ways(link));
+            }
+            Self::Cut(Cut::OneWay { from, to }) => return write!(f, "cut from {from} to {to}"),
+            Self::Cut(Cut::Islands(groups)) => {
+                let groups: Vec<String> = groups.iter().map(Group::to_string).collect();
+                return write!(f, "islands {}", groups.join(", "));
+            }
+            Self::Cut(Cut::Majorities) => return f.write_str("a ring of majorities"),
+            Self::Cut(Cut::Off(_)) => "cut off",
+            Self::Cut(Cut::Bridge(_)) => "only a bridge:",
+            Self::FlipFlop { ingress: true, .. } => "ingress comes and goes:",
+            Self::FlipFlop { .. } => "comes and goes:",
+            Self::Swizzle { .. } => "swizzled:",
+            Self::Crash { .. } => "crash",
+            Self::Restart { .. } => "restart",
+            Self::Leave { .. } => "leave",
+            Self::RollingRestart { .. } => "rolling restart",
+            Self::Freeze { .. } => "frozen:",
+            Self::Stall { .. } => "stalled:",
+            Self::Slow { .. } => "slow:",
+            Self::SmallBuffer { .. } => "small buffers:",
+            Self::ReuseAddress { .. } => "addresses reused:",
+            Self::DuplicateName { .. } => "names twice:",
+            Self::Clock { .. } => "wrong clocks:",
+            Self::Dns { answer, .. } => &format!("DNS {}:", said(answer)),
+            Self::Attack(attack) => &format!("attack {}:", sent(attack.kind)),
+        };
+        f.write_str(what)?;
+        self.nodes().map_or(Ok(()), |nodes| write!(f, " {nodes}"))
     }
 }
 
@@ -96,11 +123,9 @@ const fn sent(kind: AttackKind) -> &'static str {
 mod tests {
     use crate::scenario::TimedFault;
 
-    use super::*;
-
     fn of(text: &str) -> String {
         let timed = TimedFault::try_from(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-        label(&timed.fault)
+        timed.fault.to_string()
     }
 
     #[test]
