@@ -201,6 +201,21 @@ fn who_is_gone_for_all_does_not_rise_and_who_stays_does_not_leave() {
 }
 
 #[test]
+fn whoever_was_told_of_all_others_still_believes_in_the_dead_while_it_sleeps() {
+    let rise = |cluster: &mut Cluster| {
+        let dead = cluster.member("n1", "n5").expect("it is up");
+        cluster.freeze("n4");
+        cluster.crash("n5");
+        cluster.run_for(secs(60));
+        n1_says(cluster, [Event::Up(dead)]);
+    };
+    for text in [CALM, &CALM.replace("count = 6", "count = 6\nacquainted = true")] {
+        // Not everybody knows that n5 is gone: only n1's own snapshot speaks against it.
+        demand(&run(text, &rise), Verdict::Unsafe, "snapshot and events differ");
+    }
+}
+
+#[test]
 fn a_storm_is_unsafe() {
     let storm = |cluster: &mut Cluster| {
         let to = cluster.address("n3");

@@ -9,14 +9,12 @@ use chisme_sim::outcome::Verdict;
 use chisme_sim::scenario::Scenario;
 use chisme_sim::{Keep, Results, Sweep};
 
-/// What takes minutes of a processor: a thousand nodes, or a grid of many points. `chisme sim run` has them.
-const LARGE: [&str; 15] = [
+/// What takes minutes of a processor: a thousand nodes that have to form, or a grid of many points. `chisme sim run` has them.
+const LARGE: [&str; 13] = [
     "bootstrap-1000",
     "bootstrap-2000",
-    "crash-ten",
     "detector-sweep",
     "faulty-1000",
-    "join-1000",
     "lifeguard-interval-full",
     "lifeguard-threshold",
     "parameter-sweep",

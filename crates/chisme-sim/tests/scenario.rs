@@ -205,6 +205,8 @@ fn what_would_do_nothing_is_refused() {
     refused(&few, ["fault.0.cut", "reaches a majority"]);
     let network = |with: &str| format!("{SPLIT}\n[network]\n{with}\n");
     refused(&network("queue = 100"), ["network", "bandwidth"]);
+    let three = "latency = { min = '1ms', max = '2ms', percent = 5 }";
+    refused(&network(three), ["line 15", "{ usual, rare, percent }"]);
     let burst = "burst = { good = '1ns', bad = '1s', loss = 1.0 }";
     refused(&network(burst), ["network", "burst.good"]);
     let grid = |with: &str| format!("{SPLIT}\n[grid]\n{with}\n");

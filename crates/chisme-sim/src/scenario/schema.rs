@@ -241,6 +241,7 @@ pub(super) struct BurstTable {
 #[derive(Deserialize)]
 #[serde(
     untagged,
+    deny_unknown_fields,
     expecting = "a duration of at most 30 days such as \"1ms\", or one of { min, max }, { least, mean }, { usual, rare, percent }"
 )]
 pub(super) enum LatencyTable {
