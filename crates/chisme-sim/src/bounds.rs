@@ -121,7 +121,10 @@ impl Cluster {
     /// Says that something is done to machines from now on. Without a watch it is of no account.
     pub(crate) fn disturb(&mut self, disturbance: Disturbance) -> Option<DisturbanceId> {
         let now = self.now;
-        self.watch.as_mut().map(|watch| watch.disturbances.begin(disturbance, now))
+        let watch = self.watch.as_mut()?;
+        let id = watch.disturbances.begin(disturbance, now);
+        watch.fewer_work(now);
+        Some(id)
     }
 
     /// Says that it is over.

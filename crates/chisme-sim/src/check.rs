@@ -161,6 +161,21 @@ impl Watch {
             process.ended = Some((now, how));
             process.buried = (process.holders == 0).then_some(now);
         }
+        self.fewer_work(now);
+    }
+
+    /// A machine or its process works no longer: if all others but one do not either, that one hears
+    /// nobody, may be the one that is deaf, and cannot know that it is not. So it is disturbed too.
+    pub(crate) fn fewer_work(&mut self, now: Instant) {
+        let runs = |place: &Place| self.processes[place.name][place.process].ended.is_none();
+        let works = |&machine: &usize| {
+            self.present[machine].as_ref().is_some_and(runs)
+                && !self.disturbances.impaired(machine, now, now)
+        };
+        let mut working = (0..self.present.len()).filter(works);
+        if let (Some(alone), None) = (working.next(), working.next()) {
+            self.disturbances.disturbed(alone);
+        }
     }
 
     /// A process goes by this session now. It goes above a newer one of its name.
@@ -314,20 +329,13 @@ impl Watch {
         let lives = &mut self.tally.lives;
         lives.resize(lives.len().max(machine + 1), 0);
         lives[machine] += changes;
-        if changes == 0 || self.disturbances.has_disturbed(machine) || self.was_alone(machine) {
+        if changes == 0 || self.disturbances.has_disturbed(machine) {
             return;
         }
         self.tally.life_changes += changes;
         self.tally.life_change.get_or_insert_with(|| {
             format!("n{machine} began {changes} new lives, although nothing was done to it")
         });
-    }
-
-    /// Whether something was done to all others: whoever hears nobody may be the one who is deaf, and cannot
-    /// know that it is not.
-    fn was_alone(&self, machine: usize) -> bool {
-        let others = (0..self.present.len()).filter(|&other| other != machine);
-        others.into_iter().all(|other| self.disturbances.has_disturbed(other))
     }
 
     fn place(&self, name: &NodeName, session: Session) -> Option<Place> {
@@ -513,10 +521,21 @@ mod tests {
         let told = watch.tally.life_change.take().expect("n1 did");
         assert!(told.starts_with("n1 began 2 new lives"), "{told}");
         assert_eq!(watch.tally.lives, [3, 2]);
-        // Who hears nobody cannot know whose fault it is.
-        watch.tally.life_changes = 0;
-        watch.disturbances.disturbed(1);
-        watch.lives(2, 1);
-        assert_eq!(watch.tally.life_changes, 0);
+    }
+
+    #[test]
+    fn who_is_left_alone_may_begin_a_new_life_and_who_has_company_may_not() {
+        let new_lives = |together: bool| {
+            let mut watch = formed();
+            let frozen = watch.disturbances.begin(Disturbance::Impaired(vec![1]), at(5));
+            watch.fewer_work(at(5));
+            if !together {
+                watch.disturbances.end(frozen, at(10));
+            }
+            end(&mut watch, 2, ProcessState::Crashed, 11);
+            watch.lives(0, 1);
+            watch.tally.life_changes
+        };
+        assert_eq!((new_lives(true), new_lives(false)), (0, 1), "n1 still slept, or was awake");
     }
 }

@@ -65,6 +65,7 @@ impl Cluster {
     }
 
     pub(crate) fn run_to(&mut self, end: Instant) {
+        self.network.check();
         while let Some(at) = self.next_act().filter(|at| *at <= end) {
             self.pass_to(at);
             self.act_until(at);

@@ -128,11 +128,11 @@ impl<T: FnMut(&str), R: FnMut(&Scenario) -> Option<Outcome>> Search<'_, T, R> {
         if table == self.table {
             return false;
         }
-        let Some((_, before)) = self.best.clone() else { return false };
-        let candidate = self.attempt(&table);
-        let Some(smaller) = candidate.filter(|(_, outcome)| fails_alike(outcome, &before)) else {
+        let Some(smaller) = self.attempt(&table) else { return false };
+        let alike = |(_, before): &(Scenario, Outcome)| fails_alike(&smaller.1, before);
+        if !self.best.as_ref().is_some_and(alike) {
             return false;
-        };
+        }
         self.best = Some(smaller);
         self.table = table;
         self.steps.push(what.to_owned());
@@ -400,6 +400,19 @@ converged_within = "39s"
         assert!(matches!(timed.fault, Fault::Crash { .. }) && timed.at < Duration::from_secs(1));
         assert_eq!(shrunk.scenario.nodes.count, 3);
         assert!(shrunk.toml.contains("# A node panics.\n# With seed 1: n2 is gone\n"));
+    }
+
+    #[test]
+    fn what_there_is_nothing_to_measure_of_is_another_failure() {
+        let text = "why = ''\nexpected = ''\nsource = ''\n[nodes]\ncount = 6\n[[fault]]\nat = '5s'\n\
+                    crash = 'node[2]'\n[expect]\ndowns = 0\ndetection.max = '60s'";
+        let scenario = Scenario::parse("crash", text).unwrap_or_else(|error| panic!("{error}"));
+        let shrunk = shrink(&scenario, &Point::new(), 3, &Patience::default(), |_| ());
+        let shrunk = shrunk.expect("it fails");
+        // Without a fault nobody is called Down, and nobody's death can be detected.
+        assert_eq!(shrunk.scenario.faults.len(), 1, "{}", shrunk.toml);
+        let cause = shrunk.outcome.verdict.cause().unwrap_or_default();
+        assert!(cause.contains("downs is "), "{cause}");
     }
 
     #[test]

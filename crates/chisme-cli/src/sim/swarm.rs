@@ -145,9 +145,9 @@ fn draw_again(args: &SwarmArgs, seed: u64) -> String {
     let mut command = "chisme sim swarm".to_owned();
     if let Some(word) = &args.scenario {
         command += &format!(" {}", quoted(word));
-    }
-    if let Some(dir) = &args.place.dir {
-        command += &format!(" --dir {}", quoted(&dir.display().to_string()));
+        if let Some(dir) = &args.place.dir {
+            command += &format!(" --dir {}", quoted(&dir.display().to_string()));
+        }
     }
     command + &format!(" --from-seed {seed}")
 }

@@ -113,15 +113,13 @@ impl Node {
                 self.schedule.add(now + after, Timer::Conclude { id, incarnation, since: now });
             }
             timer @ SwimTimer::PeriodicGossip(_) => self.gossip_again(timer, now),
-            // Nodes that start together do not probe together.
-            SwimTimer::ProbeRandomMember(cycle) if self.probe.begins(cycle) => {
-                let generation = self.generation;
-                let first = after * self.rng.random_range(1..=1_000) / 1_000;
-                self.schedule.add(now + first, Timer::Swim { generation, timer });
-            }
             timer => {
-                // Both alike, so that they keep their order.
                 let after = match timer {
+                    // Nodes that start together do not probe together.
+                    SwimTimer::ProbeRandomMember(cycle) if self.probe.begins(cycle) => {
+                        after * self.rng.random_range(1..=1_000) / 1_000
+                    }
+                    // Both alike, so that they keep their order.
                     SwimTimer::ProbeRandomMember(_) | SwimTimer::SendIndirectProbe { .. } => {
                         self.health.stretched(after)
                     }

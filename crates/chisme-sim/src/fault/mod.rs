@@ -20,7 +20,7 @@ use crate::attack::Attacker;
 use crate::cluster::Cluster;
 use crate::network::{Effect, NodeSet, Scope};
 use crate::outcome::Ribbon;
-use crate::scenario::{Cut, Fault, Group, TimedFault};
+use crate::scenario::{Fault, TimedFault, limits};
 use crate::story::seconds;
 use crate::{millis, secs};
 
@@ -57,8 +57,8 @@ impl Cluster {
     /// among which later groups are resolved too.
     ///
     /// # Panics
-    /// If a text is no fault; the message names line and key. If a group of it cannot be resolved, or is
-    /// nobody; the message names the fault and the group.
+    /// If a text is no fault; the message names line and key. If a group of it cannot be resolved or is
+    /// nobody, or it would do nothing, as for a file; the message names the fault and the group.
     ///
     /// ```
     /// use chisme_sim::{Cluster, scenario::Fault, secs};
@@ -73,47 +73,12 @@ impl Cluster {
     /// ```
     pub fn begin_fault<F: TryInto<TimedFault, Error: Display>>(&mut self, fault: F) -> FaultId {
         let timed = fault.try_into().unwrap_or_else(|error| panic!("not a fault: {error}"));
-        if let Err(problem) = self.check_groups(&timed.fault) {
+        if let Err(problem) = limits::fault(&timed, self.hosts.len(), &self.zones, true) {
             panic!("{}: {problem}", timed.fault);
         }
         let id = self.plan_fault(timed);
-        if let Some(planned) = self.faults.as_ref().and_then(|faults| faults.all.get(id.number)) {
-            assert!(planned.is_about_somebody(), "about nobody: {}", planned.timed.fault);
-        }
         self.act_until(self.now);
         id
-    }
-
-    /// Whether each group of a fault is somebody among the machines that there are.
-    fn check_groups(&self, fault: &Fault) -> Result<(), String> {
-        let count = self.hosts.len();
-        // How many are drawn is the same whoever they are.
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let mut members = |group: &Group, others: &[usize]| {
-            group.check(count, &self.zones)?;
-            let members = group.resolve(count, &self.zones, others, &mut rng);
-            if members.is_empty() {
-                return Err(format!("\"{group}\" is nobody among {count} nodes"));
-            }
-            Ok(members)
-        };
-        match fault {
-            Fault::Link { from, to, .. } | Fault::Cut(Cut::OneWay { from, to }) => {
-                let (one, other) = if from.is_rest() { (to, from) } else { (from, to) };
-                let of = members(one, &[])?;
-                members(other, &of)?;
-            }
-            Fault::Cut(Cut::Islands(groups)) => {
-                let mut so_far = Vec::new();
-                for group in groups {
-                    so_far.extend(members(group, &so_far)?);
-                }
-            }
-            fault => {
-                fault.nodes().map(|group| members(group, &[])).transpose()?;
-            }
-        }
-        Ok(())
     }
 
     /// Ends a fault if it has not ended, or keeps it from beginning: links, sockets, the pace of clocks and DNS are

@@ -222,11 +222,6 @@ impl Ongoing {
         self.nodes.iter().map(|&node| cluster.overflowed_at(node)).sum()
     }
 
-    /// Whether its group has anybody in it.
-    pub(super) const fn is_about_somebody(&self) -> bool {
-        !self.nodes.is_empty()
-    }
-
     pub(super) const fn is_of_a_moment(&self) -> bool {
         matches!(self.timed.fault, Fault::Restart { .. } | Fault::ReuseAddress { .. })
     }

@@ -59,7 +59,7 @@ pub struct Datagram {
 
 /// How the network treats datagrams. Latencies differ from one to the next, which reorders them.
 ///
-/// The next datagram panics if a number is not within its range.
+/// Time does not pass, but panics, while a number is not within its range.
 #[derive(Debug)]
 pub struct Network {
     /// The shortest time on the way, at most the longest. Default 0.2 ms.
@@ -201,11 +201,16 @@ impl Network {
         })
     }
 
+    /// Panics if a number is not within its range.
+    pub(crate) fn check(&self) {
+        part_of_all("loss", self.loss);
+        part_of_all("duplicate", self.duplicate);
+        in_order(self.latency_min, self.latency_max);
+    }
+
     /// Decides over the next datagram from one machine to another. The numbers are those of the
     /// machines, or [`NOBODY`].
     pub(crate) fn fate(&mut self, from: usize, to: usize, len: usize, now: Instant) -> Fate {
-        part_of_all("loss", self.loss);
-        part_of_all("duplicate", self.duplicate);
         let draw = self.next_draw(from, to);
         if draw.stream(LOSS).chance(self.loss) {
             return Fate::Lost;
@@ -350,10 +355,7 @@ impl Network {
 
     fn takes(&self, latency: Option<Latency>, stream: &mut Stream) -> Duration {
         match latency {
-            None => {
-                in_order(self.latency_min, self.latency_max);
-                stream.between(self.latency_min, self.latency_max)
-            }
+            None => stream.between(self.latency_min, self.latency_max),
             Some(Latency::Constant(time)) => time,
             Some(Latency::Uniform(least, most)) => stream.between(least, most),
             Some(Latency::Exponential(least, mean)) => least + stream.exponential(mean),

@@ -27,7 +27,7 @@ pub(super) fn timed(
     for (n, table) in tables.into_iter().enumerate() {
         let of = table.into_faults().map_err(|problem| meaning(format!("fault.{n}"), problem))?;
         for timed in of.iter().filter(|_| is_point) {
-            limits::fault(timed, nodes, all_happen)
+            limits::fault(timed, nodes.count, &nodes.zones, all_happen)
                 .map_err(|problem| meaning(format!("fault.{n}.{}", timed.fault.key()), problem))?;
         }
         faults.extend(of);

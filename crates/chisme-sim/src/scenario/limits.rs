@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
+use super::Group;
 use super::model::{Answer, Cut, Expect, Fault, Nodes, TimedFault, Tuning};
 use crate::host::{Common, Setup};
 
@@ -44,7 +45,9 @@ pub(super) fn grid<'a>(
             );
         }
         if NOT_IN_GRID.contains(&key.split('.').next().unwrap_or_default()) {
-            return wrong("does nothing in a grid; seeds are chosen with --seeds or `seeds`");
+            return wrong(
+                "does nothing in a grid: take it out (seeds come with --seeds or `seeds`)",
+            );
         }
         points = points.saturating_mul(values.len());
     }
@@ -108,34 +111,41 @@ pub(super) fn config(tuning: &Tuning, nodes: &Nodes) -> Result<(), Wrong> {
 }
 
 /// Whether a fault is about somebody, and its end comes. `happens`: whether it must do something.
-pub(super) fn fault(timed: &TimedFault, nodes: &Nodes, happens: bool) -> Result<(), String> {
+/// There are `count` machines, in these zones.
+pub(crate) fn fault(
+    timed: &TimedFault,
+    count: usize,
+    zones: &[String],
+    happens: bool,
+) -> Result<(), String> {
+    let members = |group: &Group, others: &[usize]| members(group, count, zones, others);
     let named = match &timed.fault {
         Fault::Cut(Cut::Islands(groups)) => {
-            groups.iter().try_for_each(|group| group.check(nodes.count, &nodes.zones))?;
+            let mut so_far = Vec::new();
+            for group in groups {
+                so_far.extend(members(group, &so_far)?);
+            }
             0
         }
         Fault::Link { from, to, .. } | Fault::Cut(Cut::OneWay { from, to }) => {
             let (one, other) = if from.is_rest() { (to, from) } else { (from, to) };
-            let of = members(one, nodes, &[])?;
-            members(other, nodes, &of)?;
+            let of = members(one, &[])?;
+            members(other, &of)?;
             0
         }
         fault => match fault.nodes() {
-            Some(group) => members(group, nodes, &[])?.len(),
+            Some(group) => members(group, &[])?.len(),
             None => 0,
         },
     };
     match &timed.fault {
-        Fault::Cut(Cut::Off(group) | Cut::Bridge(group))
-            if members(group, nodes, &[])?.len() == nodes.count =>
-        {
+        Fault::Cut(Cut::Off(group) | Cut::Bridge(group)) if members(group, &[])?.len() == count => {
             return Err(format!("cuts nothing: \"{group}\" is everybody"));
         }
-        Fault::Cut(Cut::Majorities) if nodes.count < 4 => {
-            let count = nodes.count;
+        Fault::Cut(Cut::Majorities) if count < 4 => {
             return Err(format!("cuts nothing among {count} nodes: each reaches a majority, all"));
         }
-        Fault::Dns { answer: Answer::Disjoint, .. } if nodes.zones.is_empty() => {
+        Fault::Dns { answer: Answer::Disjoint, .. } if zones.is_empty() => {
             return Err("answers by zones, and there are none: set nodes.zones".to_owned());
         }
         _ => {}
@@ -160,12 +170,17 @@ pub(super) fn fault(timed: &TimedFault, nodes: &Nodes, happens: bool) -> Result<
 }
 
 /// Whoever is in a group; there must be somebody.
-fn members(group: &super::Group, nodes: &Nodes, others: &[usize]) -> Result<Vec<usize>, String> {
-    group.check(nodes.count, &nodes.zones)?;
-    let members =
-        group.resolve(nodes.count, &nodes.zones, others, &mut ChaCha8Rng::seed_from_u64(0));
+fn members(
+    group: &Group,
+    count: usize,
+    zones: &[String],
+    others: &[usize],
+) -> Result<Vec<usize>, String> {
+    group.check(count, zones)?;
+    // How many are drawn is the same whoever they are.
+    let members = group.resolve(count, zones, others, &mut ChaCha8Rng::seed_from_u64(0));
     if members.is_empty() {
-        return Err(format!("\"{group}\" is nobody among {} nodes", nodes.count));
+        return Err(format!("\"{group}\" is nobody among {count} nodes"));
     }
     Ok(members)
 }
@@ -183,7 +198,7 @@ pub(super) fn survivors(faults: &[TimedFault], nodes: &Nodes) -> Result<(), Stri
     }
     for timed in faults {
         if let Fault::Crash { nodes: group } = &timed.fault
-            && members(group, nodes, &[])?.len() == nodes.count
+            && members(group, nodes.count, &nodes.zones, &[])?.len() == nodes.count
         {
             return Err(format!("\"{group}\" crash for ever and nobody is left: give it a `for`"));
         }

@@ -8,7 +8,7 @@ mod faults;
 mod file;
 mod group;
 mod label;
-mod limits;
+pub(crate) mod limits;
 mod model;
 mod place;
 mod schema;
