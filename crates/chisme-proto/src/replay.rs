@@ -43,14 +43,18 @@ pub(crate) struct Windows {
     live: usize,
 }
 
-/// The windows of one name.
+/// The windows of one name. What is looked up for every datagram lies in one line of a cache.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Sender {
     name: NameHash,
     newest: (Session, Window),
     /// The one that it replaces.
     older: Option<Box<(Session, Window)>>,
 }
+
+const _: () =
+    assert!(size_of::<Option<Sender>>() == 64, "one for each pair of nodes that ever met");
 
 impl Sender {
     fn window(&mut self, session: Session) -> Option<&mut Window> {

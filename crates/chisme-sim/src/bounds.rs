@@ -25,10 +25,9 @@ const SENDS_PER_MACHINE: u64 = 8;
 
 /// In clusters up to this size every datagram is watched for what its rejection changes, and sizes
 /// are looked at after every input. In larger ones, where either takes longer than the input, one
-/// datagram of so many is watched, and sizes are looked at once in a second: a counter does not
-/// forget, and what has grown too large seldom shrinks.
+/// datagram of as many as there are machines is watched, and sizes are looked at once in a second: a
+/// counter does not forget, and what has grown too large seldom shrinks.
 const SMALL: usize = 48;
-const WATCHED_OF: u64 = 64;
 
 /// What is held against the bounds of one process.
 #[derive(Clone, Debug, Default)]
@@ -144,7 +143,7 @@ impl Cluster {
             return None;
         }
         watch.looked += 1;
-        let watched = small || watch.looked.is_multiple_of(WATCHED_OF);
+        let watched = small || watch.looked.is_multiple_of(self.hosts.len() as u64);
         watched.then(|| Before::of(&process.node))
     }
 

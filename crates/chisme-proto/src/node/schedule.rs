@@ -102,8 +102,12 @@ impl Schedule {
 
     fn put(&mut self, only: Only, due: Option<Due>) {
         self.only[only as usize] = due;
-        let set = self.only.iter().zip(Only::ALL).filter_map(|(due, only)| Some(((*due)?, only)));
-        self.first = set.min_by_key(|(due, _)| *due);
+        let stays = |(first, of): (Due, Only)| of != only && due.is_none_or(|due| first < due);
+        if !self.first.is_some_and(stays) {
+            let all = self.only.iter().zip(Only::ALL);
+            let set = all.filter_map(|(due, only)| Some(((*due)?, only)));
+            self.first = set.min_by_key(|(due, _)| *due);
+        }
     }
 
     pub(super) fn is_set(&self, only: Only) -> bool {
@@ -225,6 +229,7 @@ mod tests {
         schedule.add(at(10), Timer::Farewell);
         schedule.set(Only::Sync, at(10));
         schedule.set(Only::Heal, at(5));
+        assert_eq!(schedule.next(), Some(at(5)));
         schedule.clear(Only::Heal);
         assert_eq!(schedule.next(), Some(at(10)));
         assert!(schedule.pop_due(at(9)).is_none());
