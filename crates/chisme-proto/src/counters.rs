@@ -173,6 +173,8 @@ counters! {
     record_fetches_dropped,
     /// Records that were not told on because too many were.
     record_rumours_dropped,
+    /// Changes of members that were not told on because too many were.
+    rumours_dropped,
     /// Outputs dropped because the driver did not drain them.
     outputs_dropped,
 }

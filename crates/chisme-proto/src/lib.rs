@@ -28,6 +28,7 @@ mod config;
 mod counters;
 mod detect;
 mod envelope;
+mod fill;
 mod heal;
 mod identity;
 #[cfg(feature = "internals")]
@@ -58,6 +59,7 @@ pub mod protocol {}
 pub use config::{Config, ConfigError, Detector, SeedCadence, VersionRange};
 pub use counters::{Counters, Rejection};
 pub use envelope::MAX_DATAGRAM;
+pub use fill::Fill;
 pub use identity::{Endpoints, Life, NameHash, Session};
 pub use io::{
     Assumed, Command, Contact, ContactReport, ContactResult, Event, Input, MemberState, MemberView,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::Instant;
+use crate::{Fill, Instant};
 
 /// One token, in the unit that buckets count in: what a rate of 1/s brings in a microsecond is one.
 const TOKEN: u64 = 1_000_000;
@@ -60,6 +60,11 @@ pub(crate) struct SourceLimits {
 impl SourceLimits {
     pub(crate) const fn new(per_second: u32, burst: u32, max_sources: usize) -> Self {
         Self { per_second, burst, max_sources, sources: BTreeMap::new() }
+    }
+
+    /// How many addresses have a bucket, called `what`.
+    pub(crate) fn fill(&self, what: &'static str) -> Fill {
+        Fill::new(what, self.sources.len(), self.max_sources)
     }
 
     /// Whether one more to `addr` may pass. A new address is refused while there is no room.

@@ -7,11 +7,11 @@ mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::Session;
 use crate::envelope::Sequence;
 use crate::identity::NameHash;
 use crate::keyring::TAG_LEN;
 use crate::order::{Order, make_room};
+use crate::{Fill, Session};
 
 use window::Window;
 
@@ -40,7 +40,8 @@ pub(crate) struct Windows {
     marks: BTreeMap<NameHash, Session>,
     /// Stands for marks that there was no room for.
     floor: Option<Session>,
-    live: usize,
+    live: u32,
+    most_live: u32,
 }
 
 /// The windows of one name. What is looked up for every datagram lies in one line of a cache.
@@ -82,12 +83,23 @@ impl Windows {
     }
 
     /// Room is for four times the members that are up, at least 1,024 names.
-    pub(crate) const fn set_live(&mut self, live: usize) {
-        self.live = live;
+    pub(crate) fn set_live(&mut self, live: usize) {
+        self.live = u32::try_from(live).unwrap_or(u32::MAX);
+        self.most_live = self.most_live.max(self.live);
     }
 
     fn max_names(&self) -> usize {
-        MIN_NAMES.max(4 * self.live)
+        names_for(self.live)
+    }
+
+    /// Windows of more members than there are now may be left, and marks likewise: what is there is not given
+    /// up because others have gone.
+    pub(crate) fn fills(&self) -> [Fill; 2] {
+        let most = names_for(self.most_live);
+        [
+            Fill::new("replay_windows", self.len(), most),
+            Fill::new("replay_marks", self.marks.len(), most),
+        ]
     }
 
     fn find(&self, name: NameHash) -> Option<u32> {
@@ -180,6 +192,11 @@ impl Windows {
     }
 }
 
+/// For how many names there is room while so many members are up.
+fn names_for(live: u32) -> usize {
+    MIN_NAMES.max(4 * live as usize)
+}
+
 /// The name of a place that the order knows.
 fn name_at(senders: &[Option<Sender>], place: u32) -> NameHash {
     let sender = senders.get(place as usize).and_then(Option::as_ref);
@@ -196,6 +213,10 @@ pub(crate) struct RecentTags {
 
 impl RecentTags {
     const GENERATION: usize = 1_024;
+
+    pub(crate) fn fill(&self) -> Fill {
+        Fill::new("hello_tags", self.young.len() + self.old.len(), 2 * Self::GENERATION)
+    }
 
     /// Notes a tag; false if it is known already.
     pub(crate) fn insert(&mut self, tag: [u8; TAG_LEN]) -> bool {

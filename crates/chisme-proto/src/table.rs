@@ -21,7 +21,7 @@ use crate::record::digest::Summary;
 use crate::roster::{Roster, Run};
 use crate::swim::{Directory, Id, Incarnation, Index, is_farewell};
 use crate::sync::digest::Sums;
-use crate::{Endpoints, Instant, Life, MemberState, MemberView, NodeName, Session};
+use crate::{Endpoints, Fill, Instant, Life, MemberState, MemberView, NodeName, Session};
 
 pub(crate) use entry::Entry;
 
@@ -159,6 +159,15 @@ impl Table {
     /// How many there are, of whatever state.
     pub(crate) fn len(&self) -> usize {
         self.order.len()
+    }
+
+    /// What is kept beside some of the members.
+    pub(crate) fn fills(&self) -> [Fill; 2] {
+        let most = self.len();
+        [
+            Fill::new("nudges", self.nudged.len(), most),
+            Fill::new("records", self.records.len(), most),
+        ]
     }
 
     /// How many places there are: those of members, and some that are empty.

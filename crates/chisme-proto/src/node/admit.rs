@@ -16,13 +16,13 @@ use crate::identity::NameHash;
 use crate::wire::{
     Ack, Body, Challenge, Hello, Holds, Outcome, Proof, RefusalBody, Standing, Welcome,
 };
-use crate::{Event, Instant, Refusal, Session};
+use crate::{Event, Fill, Instant, Refusal, Session};
 
 /// A challenge holds in its own ten seconds and in the ten that follow.
 const CHALLENGE_BUCKET: Duration = Duration::from_secs(10);
 
 /// The most newcomers whose advertised address is being proved at one time.
-const MAX_ADMISSIONS: usize = 64;
+pub(super) const MAX_ADMISSIONS: usize = 64;
 
 /// Newcomers that wait until we have reached them at the address that they advertise.
 pub(super) type Admissions = BTreeMap<NameHash, Admission>;
@@ -67,6 +67,10 @@ fn bucket(now: Instant) -> u64 {
 }
 
 impl Node {
+    pub(super) fn admissions_fill(&self) -> Fill {
+        Fill::new("admissions", self.admissions.len(), MAX_ADMISSIONS)
+    }
+
     /// Whether one more answer may go out to `to`: all are limited, and each address is.
     pub(super) fn may_answer(&mut self, to: SocketAddr, now: Instant) -> bool {
         let may = self.source_answers.take(to, now) && self.answers.take(now);

@@ -12,7 +12,7 @@ use crate::detect::lasts;
 use crate::swim::{Id, Incarnation, Index, encode_ping_req};
 use crate::table::Entry;
 use crate::wire::Body;
-use crate::{Detector, Instant};
+use crate::{Detector, Fill, Instant};
 
 /// The most suspicions whose confirmations are counted at a time; others last their longest.
 const MAX_DOUBTS: usize = 64;
@@ -42,6 +42,10 @@ struct Doubt {
 }
 
 impl Confirmations {
+    pub(super) fn fill(&self) -> Fill {
+        Fill::new("suspicions_confirmed", self.doubts.len(), MAX_DOUBTS)
+    }
+
     /// The probes of an earlier run of foca are not this one's.
     pub(super) fn forget(&mut self) {
         self.probe = Doubt::default();

@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+use super::admit::MAX_ADMISSIONS;
 use super::inbound::Peer;
+use super::request::MAX_REQUESTS;
 use super::{Node, Phase, Timer};
 use crate::identity::{NameHash, canonical, is_usable};
 use crate::swim::Id;
 use crate::table::Entry;
 use crate::wire::{Ack, Body, Challenge, Hello, Nonce, Proof, RefusalBody, Welcome};
 use crate::{
-    ContactResult, Endpoints, Event, Instant, Life, NodeName, Refusal, RequestId, Session,
+    ContactResult, Endpoints, Event, Fill, Instant, Life, MAX_CONTACTS, NodeName, Refusal,
+    RequestId, Session,
 };
 
 /// When a Hello or a Proof is sent, counted from the first; then it is given up.
@@ -26,6 +29,10 @@ const PROOF_GIVE_UP: Duration = Duration::from_secs(5);
 
 /// The most addresses that are knocked at side by side for seeds and healing.
 const MAX_BACKGROUND_ATTEMPTS: usize = 128;
+
+/// The most that are knocked at at all: those, what the embedder asks for, and what newcomers advertise.
+pub(super) const MAX_ATTEMPTS: usize =
+    MAX_BACKGROUND_ATTEMPTS + MAX_REQUESTS * MAX_CONTACTS + MAX_ADMISSIONS;
 
 /// One address being knocked at.
 #[derive(Debug)]
@@ -63,6 +70,10 @@ enum Stage {
 }
 
 impl Node {
+    pub(super) fn attempts_fill(&self) -> Fill {
+        Fill::new("attempts", self.attempts.len(), MAX_ATTEMPTS)
+    }
+
     /// Starts an attempt and sends its first Hello.
     pub(super) fn knock(
         &mut self,

@@ -12,7 +12,7 @@ use crate::identity::NameHash;
 use crate::swim::Id;
 use crate::table::Held;
 use crate::wire::{Body, EchoBody, Notice, Proof, Token};
-use crate::{Endpoints, Event, Instant, Life, NodeName, Refusal, Session, StopReason};
+use crate::{Endpoints, Event, Fill, Instant, Life, NodeName, Refusal, Session, StopReason};
 
 /// Three direct checks, the last one answered within half a second of the first.
 const CHECKS: u8 = 3;
@@ -52,6 +52,10 @@ enum About {
 }
 
 impl Node {
+    pub(super) fn disputes_fill(&self) -> Fill {
+        Fill::new("disputes", self.disputes.len(), MAX_DISPUTES)
+    }
+
     /// A newcomer wants a name that is held up: it gets it if the holder does not answer.
     pub(super) fn dispute_newcomer(&mut self, peer: Peer, proof: Proof, now: Instant) {
         let Some(older) = self.present_holder(peer.hash) else { return };

@@ -9,8 +9,8 @@ use std::time::Duration;
 use foca::Timer as SwimTimer;
 
 use super::{Node, Only};
-use crate::Instant;
 use crate::swim::Id;
+use crate::{Fill, Instant};
 
 /// A change of who is up is told on its own for so many gossip periods: a rumour is sent ten to
 /// sixteen times, to three members in each.
@@ -19,6 +19,10 @@ const NEWS_PERIODS: u32 = 8;
 /// Suspicions and refutations travel between those whom they concern without gossip: all others may
 /// hear of them with the next probe, or so many gossip periods later.
 const LEISURE: u32 = 8;
+
+/// There may be one rumour of each member, and so many of members that were forgotten meanwhile; what is
+/// beyond is left to the comparison of digests.
+const FORGOTTEN_RUMOURS: usize = 1_024;
 
 /// foca's gossip timer, and what waits for it.
 #[derive(Debug)]
@@ -48,6 +52,23 @@ impl Gossip {
 }
 
 impl Node {
+    /// foca itself adds rumours of members that it knows, beyond those that we let in.
+    pub(super) fn rumours_fill(&self) -> Fill {
+        Fill::new("rumours", self.engine.rumours(), self.most_rumours() + self.table.places())
+    }
+
+    /// Whether one more change may be told on.
+    pub(super) fn may_tell_on(&mut self) -> bool {
+        let may = self.engine.rumours() < self.most_rumours();
+        self.counters.rumours_dropped += u64::from(!may);
+        may
+    }
+
+    /// The table does not shrink, so what was let in is never too much later.
+    fn most_rumours(&self) -> usize {
+        self.table.places() + FORGOTTEN_RUMOURS
+    }
+
     /// foca has gossiped, or begins to, and wants to be reminded.
     pub(super) fn gossip_again(&mut self, timer: SwimTimer<Id>, now: Instant) {
         self.gossip.timer = Some(timer);

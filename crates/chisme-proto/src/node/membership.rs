@@ -11,7 +11,7 @@ use crate::identity::NameHash;
 use crate::swim::{Id, Incarnation, LEFT};
 use crate::table::{Entry, Held};
 use crate::wire::Update;
-use crate::{Endpoints, Instant, Life, NodeName, Session};
+use crate::{Endpoints, Fill, Instant, Life, NodeName, Session};
 
 /// How often one member is told something that it did not ask for.
 const NUDGE_PERIOD: Duration = Duration::from_millis(100);
@@ -32,6 +32,18 @@ const TEN_YEARS_MILLIS: u64 = 10 * 365 * 24 * 3600 * 1000;
 const YEAR_2025_MILLIS: u64 = 1_735_689_600_000;
 
 impl Node {
+    /// What is not held while we learn the view of another side is no tombstone yet.
+    pub(super) fn member_fills(&self) -> [Fill; 2] {
+        [
+            Fill::new("members", self.table.up(), self.config.max_members),
+            Fill::new("tombstones", self.table.gone(), self.most_tombstones()),
+        ]
+    }
+
+    fn most_tombstones(&self) -> usize {
+        self.live().max(MIN_TOMBSTONES)
+    }
+
     /// Takes the sender of a SWIM packet for alive, unless something has to be cleared first.
     pub(super) fn admit_sender(
         &mut self,
@@ -299,6 +311,7 @@ impl Node {
             }
         }
         let update = Member::new(id, held.incarnation, held.state);
+        let broadcast = broadcast && self.may_tell_on();
         let directory = self.table.entries_mut();
         let result = self.engine.apply(update, broadcast, directory, &mut self.effects);
         self.count_swim(result);
@@ -359,7 +372,7 @@ impl Node {
 
     /// Keeps at most max(256, live) tombstones.
     fn bury_within_bounds(&mut self, now: Instant) {
-        let allowed = self.live().max(MIN_TOMBSTONES);
+        let allowed = self.most_tombstones();
         // What is not held while we learn the view of another side may come up at any moment.
         let loading = now < self.loading_until;
         let departed = if loading { self.table.gone() } else { self.table.departed() };
@@ -375,6 +388,7 @@ impl Node {
         self.forget_in_foca(id);
         if let Some(hash) = self.table.at(id.index).map(Entry::hash) {
             self.table.remove(id.index);
+            self.overheard.forget(id.index);
             self.windows.forget(hash);
         }
     }
@@ -459,6 +473,35 @@ mod tests {
         let others = Command::Assume((2..=201).map(member).collect());
         node.handle_input(Input::Command(others), Instant::default());
         node
+    }
+
+    /// `node` is told that somebody is in this state, and to tell it on.
+    fn hear(node: &mut Node, who: &Assumed, state: State) {
+        let claim = Claim {
+            name: &who.name,
+            hash: NameHash::of(&who.name),
+            age: (who.session, Life(0)),
+            endpoints: who.endpoints,
+            held: Held { incarnation: 0, state },
+        };
+        node.take_claim(&claim, true, Instant::default()).expect("there is room");
+    }
+
+    #[test]
+    fn what_is_kept_of_members_is_bounded_however_many_come_and_go() {
+        let mut node = one_of_many();
+        for n in 0..3_000_u16 {
+            let name = NodeName::parse(&format!("pod{n}@host")).expect("valid");
+            let pod = Assumed { name, ..member(0) };
+            hear(&mut node, &pod, State::Suspect);
+            hear(&mut node, &pod, State::Down);
+            let over: Vec<_> = node.fills().filter(Fill::is_over).collect();
+            assert!(over.is_empty(), "after {n}: {over:?}");
+        }
+        let held = |what| node.fills().find(|fill| fill.what == what).expect("it is told of").held;
+        assert_eq!((held("members"), held("tombstones")), (200, 256));
+        assert!(held("suspicions_overheard") > 0 && held("rumours") > 1_024);
+        assert!(node.status().counters.rumours_dropped > 0);
     }
 
     #[test]

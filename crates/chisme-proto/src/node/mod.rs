@@ -18,6 +18,7 @@ mod confirm;
 mod contact;
 mod dispute;
 mod farewell;
+mod fills;
 mod gossip;
 mod healing;
 mod inbound;

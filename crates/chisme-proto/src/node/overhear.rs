@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{Node, Timer};
-use crate::Instant;
 use crate::swim::{Id, Incarnation, Index};
+use crate::{Fill, Instant};
 
 /// So many times the shortest suspicion its accuser has, to conclude it and to tell us: usually that is
 /// enough, and nobody else need ask.
@@ -18,6 +18,16 @@ const PATIENCE_DIVISOR: u32 = 2;
 pub(super) struct Overheard(BTreeSet<Index>);
 
 impl Overheard {
+    /// Where so many members are known.
+    pub(super) fn fill(&self, members: usize) -> Fill {
+        Fill::new("suspicions_overheard", self.0.len(), members)
+    }
+
+    /// The member is not known any more.
+    pub(super) fn forget(&mut self, index: Index) {
+        self.0.remove(&index);
+    }
+
     /// Nothing is waited for.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {

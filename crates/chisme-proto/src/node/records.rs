@@ -19,7 +19,7 @@ use crate::record::{Published, Stamp, fragments};
 use crate::swim::{Id, transmissions};
 use crate::table::Entry;
 use crate::wire::{RecordKey, RecordPart, RecordRow, record_to_bytes};
-use crate::{Event, Instant, Output, Record, RecordEdit, RequestId};
+use crate::{Event, Fill, Instant, Output, Record, RecordEdit, RequestId};
 
 /// So long a change waits for others like it, and so much time is between two that are published.
 const COALESCE: Duration = Duration::from_millis(50);
@@ -142,6 +142,10 @@ impl Records {
         self.compare_at = now + self.compare_wait;
         self.compare_wait = (self.compare_wait * 2).min(LAST_COMPARISON);
         true
+    }
+
+    pub(super) fn sources_fill(&self) -> Fill {
+        self.served_sources.fill("addresses_sent_records")
     }
 
     pub(super) fn may_serve(&mut self, to: std::net::SocketAddr, now: Instant) -> bool {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::{Instant, Rejection};
+use crate::{Fill, Instant, MAX_REJECTION_SOURCES, Rejection};
 
 /// Counts rejected datagrams by source, so that an operator hears of them at a bounded rate.
 #[derive(Debug)]
@@ -17,6 +17,10 @@ impl Rejections {
 
     pub(super) fn new(max: usize) -> Self {
         Self { sources: Vec::with_capacity(max) }
+    }
+
+    pub(super) fn fill(&self) -> Fill {
+        Fill::new("addresses_rejected", self.sources.len(), MAX_REJECTION_SOURCES)
     }
 
     /// How many to report now, if it is time to.

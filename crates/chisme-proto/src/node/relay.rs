@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use foca::ProbeNumber;
 
 use super::{Node, Timer};
-use crate::Instant;
 use crate::swim::{Id, Index, encode_nack};
 use crate::wire::Body;
+use crate::{Fill, Instant};
 
 /// The most errands that a relay runs at a time and can say no to.
 const MAX_ERRANDS: usize = 64;
@@ -24,6 +24,10 @@ struct Errand {
 }
 
 impl Errands {
+    pub(super) fn fill(&self) -> Fill {
+        Fill::new("errands", self.0.len(), MAX_ERRANDS)
+    }
+
     /// None is under way.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {

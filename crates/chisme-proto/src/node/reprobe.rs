@@ -8,9 +8,9 @@ use std::time::Duration;
 use foca::{Member, State};
 
 use super::{Node, Timer};
-use crate::Instant;
 use crate::swim::{Id, Incarnation, Index, encode_updates};
 use crate::wire::Body;
+use crate::{Fill, Instant};
 
 /// The most members that are asked about a suspicion at the same time; foca's own probes add one a
 /// period.
@@ -38,6 +38,10 @@ impl Reprobes {
     /// When a suspect last answered a Ping of ours, if it did.
     pub(super) fn answered(&self, id: &Id) -> Option<Instant> {
         self.0.get(&id.index).filter(|one| one.id == *id)?.answered
+    }
+
+    pub(super) fn fill(&self) -> Fill {
+        Fill::new("suspects_asked", self.0.len(), MAX_REPROBED)
     }
 
     /// Nobody is asked.

@@ -14,11 +14,11 @@ use crate::swim::Id;
 use crate::table::Entry;
 use crate::wire::{Ack, Body, EchoBody, Nonce, Token};
 use crate::{
-    Contact, ContactReport, ContactResult, Instant, MAX_CONTACTS, NodeName, Output, RequestId,
+    Contact, ContactReport, ContactResult, Fill, Instant, MAX_CONTACTS, NodeName, Output, RequestId,
 };
 
 /// The most requests of the embedder that wait for an answer.
-const MAX_REQUESTS: usize = 64;
+pub(super) const MAX_REQUESTS: usize = 64;
 
 /// Three tries, then a ping is given up.
 const PING_TRIES: u8 = 3;
@@ -50,6 +50,13 @@ pub(super) struct Ping {
 }
 
 impl Node {
+    pub(super) fn request_fills(&self) -> [Fill; 2] {
+        [
+            Fill::new("connects", self.requests.len(), MAX_REQUESTS),
+            Fill::new("pings", self.pings.len(), MAX_REQUESTS),
+        ]
+    }
+
     pub(super) fn connect(&mut self, request: RequestId, contacts: Vec<Contact>, now: Instant) {
         let mut waiting = BTreeMap::new();
         let mut lines = Vec::new();

@@ -3,14 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::contact::MAX_ATTEMPTS;
 use super::sync_pages::Postponed;
 use crate::identity::NameHash;
 use crate::swim::{Id, Incarnation, Index};
 use crate::wire::Nonce;
-use crate::{Instant, RequestId, Session};
+use crate::{Fill, Instant, RequestId, Session};
 
 /// A timeout that comes later than this means that the process was stopped, not busy.
 const STALL: Duration = Duration::from_millis(500);
+
+/// Who sets timers has limits of its own, from which it follows how many there can be: for each attempt one
+/// and one that is void, so many of the rest, and so many for each place of the member table, which
+/// are for ends of suspicions, mostly.
+const MAX_OTHERS: usize = 1_024;
+const MAX_PER_PLACE: usize = 8;
 
 /// What a node wanted to be reminded of.
 #[derive(Debug)]
@@ -86,6 +93,12 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
+    /// Where the member table has so many places. Those of which there is only one are not counted.
+    pub(super) fn fill(&self, places: usize) -> Fill {
+        let most = 2 * MAX_ATTEMPTS + MAX_OTHERS + MAX_PER_PLACE * places;
+        Fill::new("timers", self.queue.len(), most)
+    }
+
     pub(super) fn add(&mut self, at: Instant, timer: Timer) {
         self.set += 1;
         self.queue.insert((at, self.set), timer);

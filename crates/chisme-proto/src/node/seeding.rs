@@ -9,7 +9,7 @@ use super::contact::Why;
 use super::{Node, Only, bounded_seeds};
 use crate::identity::{NameHash, canonical};
 use crate::table::Entry;
-use crate::{Contact, Instant};
+use crate::{Contact, Fill, Instant};
 
 /// The most addresses that are remembered as our own.
 const MAX_OWN_ADDRESSES: usize = 64;
@@ -23,6 +23,10 @@ const SEEDS_ALONE: usize = 8;
 const SEEDS_IN_COMPANY: usize = 3;
 
 impl Node {
+    pub(super) fn own_addresses_fill(&self) -> Fill {
+        Fill::new("own_addresses", self.own_addresses.len(), MAX_OWN_ADDRESSES)
+    }
+
     pub(super) fn handle_seeds(&mut self, contacts: Vec<Contact>, now: Instant) {
         self.seeds = bounded_seeds(contacts);
         let mut unseen: Vec<Contact> =

@@ -9,13 +9,14 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::inbound::{Peer, Written};
+use super::sync_pages::MAX_POSTPONED;
 use super::{Node, Only};
-use crate::Instant;
 use crate::limit::{SourceLimits, TokenBucket};
 use crate::swim::{Id, Index};
 use crate::sync::digest::Sums;
 use crate::table::Entry;
 use crate::wire::{Body, SyncBody};
+use crate::{Fill, Instant};
 
 /// How long a node waits between two rounds while they bring something; it doubles while they do not.
 pub(super) const FIRST_ROUND: Duration = Duration::from_millis(200);
@@ -102,6 +103,13 @@ impl Sync {
             postponed: BTreeSet::new(),
             told: bucket(TOLD_PER_SECOND, TOLD_BURST),
         }
+    }
+
+    pub(super) fn fills(&self) -> [Fill; 2] {
+        [
+            Fill::new("pages_postponed", self.postponed.len(), MAX_POSTPONED),
+            self.page_sources.fill("addresses_sent_pages"),
+        ]
     }
 
     /// Whether one more page may go to `to`.

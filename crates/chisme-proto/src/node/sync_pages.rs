@@ -45,7 +45,7 @@ pub(super) struct Postponed {
 }
 
 /// The most members that wait for their turn; who is beyond asks again in its next round.
-const MAX_POSTPONED: usize = 64;
+pub(super) const MAX_POSTPONED: usize = 64;
 
 /// In this time the limit of one address grows by a window.
 const SERVED_AGAIN: Duration =

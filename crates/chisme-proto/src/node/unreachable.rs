@@ -19,7 +19,7 @@ use crate::keyring::TAG_LEN;
 use crate::swim::{Id, encode_ping_req};
 use crate::table::{Entry, Held};
 use crate::wire::{Body, EchoBody, Token};
-use crate::{Instant, Output, Session};
+use crate::{Fill, Instant, Output, Session};
 
 /// The most datagrams whose tags are remembered; an older one makes room.
 const MAX_WATCHED: usize = 64;
@@ -86,6 +86,13 @@ impl Inquiry {
 }
 
 impl Refusals {
+    pub(super) fn fills(&self) -> [Fill; 2] {
+        [
+            Fill::new("datagrams_watched", self.watched.len(), MAX_WATCHED),
+            Fill::new("inquiries", self.inquiries.len(), MAX_INQUIRIES),
+        ]
+    }
+
     /// An authentic datagram of this process came, or a relay has reached it: it is not gone.
     pub(super) fn heard_of(&mut self, session: Session) {
         if let Some(inquiry) = self.inquiries.get_mut(&session) {

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{FRAGMENT_BYTES, Stamp, fragments};
-use crate::Instant;
 use crate::identity::NameHash;
 use crate::swim::Id;
+use crate::{Fill, Instant};
 
 /// The most records that are fetched at one time, and how many of them may be of several fragments:
 /// those take memory before they are whole, 512 KiB at most.
@@ -78,6 +78,13 @@ pub(crate) enum Begin {
 }
 
 impl Fetches {
+    pub(crate) fn fills(&self) -> [Fill; 2] {
+        [
+            Fill::new("record_fetches", self.wanted.len(), MAX_FETCHES),
+            Fill::new("large_record_fetches", self.large, MAX_LARGE_FETCHES),
+        ]
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.wanted.is_empty()
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::Fill;
 use crate::identity::NameHash;
 
 /// The most records that are told at one time. What is beyond is left to the comparison of digests.
@@ -17,6 +18,10 @@ pub(crate) struct Rumours {
 }
 
 impl Rumours {
+    pub(crate) fn fill(&self) -> Fill {
+        Fill::new("record_rumours", self.left.len(), MAX_RUMOURS)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.left.is_empty()
     }

@@ -157,7 +157,12 @@ impl<D: Directory> Engine<D> {
 
     /// Whether there is anything that gossip would carry.
     pub(crate) fn has_rumours(&self) -> bool {
-        self.foca.updates_backlog() > 0
+        self.rumours() > 0
+    }
+
+    /// How many members it would tell of.
+    pub(crate) fn rumours(&self) -> usize {
+        self.foca.updates_backlog()
     }
 
     #[cfg(debug_assertions)]
