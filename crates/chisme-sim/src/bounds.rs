@@ -29,9 +29,15 @@ const SENDS_PER_MACHINE: u64 = 8;
 /// counter does not forget, and what has grown too large seldom shrinks.
 const SMALL: usize = 48;
 
+/// All maps and queues of a node are looked at after one input of so many, and when its process or the run
+/// ends. What has grown too large stays so for a while: few of them are emptied at once.
+const FILLS_OF: u64 = 64;
+
 /// What is held against the bounds of one process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sizes {
+    /// Inputs so far.
+    inputs: u64,
     most_live: usize,
     second: u64,
     sent: u64,
@@ -42,6 +48,12 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
+    /// One more input. Says whether all maps and queues are to be looked at after it.
+    fn takes(&mut self) -> bool {
+        self.inputs += 1;
+        self.inputs.is_multiple_of(FILLS_OF)
+    }
+
     /// One more datagram; gives how many it is in this second.
     fn sends(&mut self, now: Instant) -> u64 {
         let second = now.as_nanos() / 1_000_000_000;
@@ -147,8 +159,11 @@ impl Cluster {
         watched.then(|| Before::of(&process.node))
     }
 
-    /// Holds the node against that.
-    pub(crate) fn after_input(&self, index: usize, before: Option<Before>) {
+    /// Holds the node against that, and at times against all its limits. What it wants done still waits in it.
+    pub(crate) fn after_input(&mut self, index: usize, before: Option<Before>) {
+        if self.watch.as_mut().is_some_and(|watch| watch.sizes[index].takes()) {
+            self.check_fills(index);
+        }
         let host = &self.hosts[index];
         if let (Some(before), Some(process)) = (before, &host.process)
             && let Some(difference) = before.disturbed(&process.node)
@@ -183,6 +198,21 @@ impl Cluster {
         }
     }
 
+    /// Holds every map and queue of a node against its limit.
+    fn check_fills(&self, index: usize) {
+        let host = &self.hosts[index];
+        if let Some(process) = &host.process
+            && let Some(fill) = process.node.overfull()
+        {
+            self.fail(&format!("{}: {fill}", host.label));
+        }
+    }
+
+    /// The same for all nodes that run.
+    pub(crate) fn check_all_fills(&self) {
+        (0..self.hosts.len()).for_each(|index| self.check_fills(index));
+    }
+
     /// Notes a datagram that a machine sends, and holds its rate against the bound.
     pub(crate) fn check_rate(&mut self, index: usize) {
         let most = SENDS_PER_SECOND + SENDS_PER_MACHINE * self.hosts.len() as u64;
@@ -215,6 +245,9 @@ impl Cluster {
 
     /// A process ends, as far as a watch is concerned: it still runs.
     pub(crate) fn watch_end(&mut self, index: usize, how: ProcessState) {
+        if self.watch.is_some() {
+            self.check_fills(index);
+        }
         let now = self.now;
         let host = &self.hosts[index];
         if let (Some(watch), Some(process)) = (&mut self.watch, &host.process) {

@@ -2,7 +2,7 @@
 //!
 //! Both have the same inputs and outputs; nobody else needs to know which it is.
 
-use chisme_proto::{Input, Instant, MemberView, Node, NodeName, NodeStatus, Output, Session};
+use chisme_proto::{Fill, Input, Instant, MemberView, Node, NodeName, NodeStatus, Output, Session};
 
 use crate::baseline::Baseline;
 
@@ -58,5 +58,16 @@ impl Member {
 
     pub(crate) fn status(&self) -> NodeStatus {
         either!(self, node => node.status())
+    }
+
+    /// A map or queue that holds more than it may.
+    pub(crate) fn overfull(&self) -> Option<Fill> {
+        match self {
+            Member::Chisme(node) => node.fills().find(Fill::is_over),
+            // The baseline is measured. What it keeps is its own affair.
+            Member::Baseline(_) => None,
+            #[cfg(test)]
+            Member::Sabotaged(saboteur) => saboteur.overfull(),
+        }
     }
 }

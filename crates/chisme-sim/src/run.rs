@@ -187,6 +187,7 @@ impl<'a> Run<'a> {
         if let Err(verdict) = self.converge() {
             self.found(verdict);
         }
+        self.cluster.check_all_fills();
     }
 
     /// The nodes start. If their views do not become complete in time the faults begin all the same.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 
 use chisme_proto::{
-    Event, Input, Instant, MemberState, MemberView, NodeName, NodeStatus, Output, Session,
+    Event, Fill, Input, Instant, MemberState, MemberView, NodeName, NodeStatus, Output, Session,
 };
 
 use crate::cluster::Cluster;
@@ -23,6 +23,8 @@ pub(crate) struct Saboteur {
     says: VecDeque<Output>,
     /// How many outputs more it says that it has dropped.
     dropped: u64,
+    /// What of its own it says holds one more than it may.
+    overfills: Option<&'static str>,
     /// What happens when it rejects a datagram.
     on_rejection: Harm,
     rejected: bool,
@@ -85,6 +87,13 @@ impl Saboteur {
         status.counters.outputs_dropped += self.dropped;
         status.live += usize::from(self.harmed_by(Harm::Count));
         status
+    }
+
+    pub(crate) fn overfull(&self) -> Option<Fill> {
+        let Member::Chisme(node) = self.node() else { return None };
+        let mut fill = node.fills().find(|fill| Some(fill.what) == self.overfills)?;
+        fill.held = fill.most + 1;
+        Some(fill)
     }
 }
 
@@ -233,6 +242,31 @@ fn an_output_that_is_dropped_is_unsafe() {
         noticed(cluster, 3, Input::Timeout);
     };
     demand(&run(CALM, &drop), Verdict::Unsafe, "n3: 1 outputs dropped");
+}
+
+#[test]
+fn a_queue_above_its_limit_is_unsafe_whenever_it_is_looked_at() {
+    let over = |cluster: &mut Cluster| saboteur(cluster, 3).overfills = Some("disputes");
+    let says = "n3: 65 disputes, where 64 are the most";
+    let soon = |cluster: &mut Cluster| {
+        over(cluster);
+        cluster.run_for(secs(60));
+        panic!("nobody has noticed");
+    };
+    demand(&run(CALM, &soon), Verdict::Unsafe, says);
+    let at_its_end = |cluster: &mut Cluster| {
+        over(cluster);
+        cluster.crash("n3");
+        panic!("nobody has noticed");
+    };
+    demand(&run(CALM, &at_its_end), Verdict::Unsafe, says);
+    // Nothing comes to a node that is frozen.
+    let at_the_end_of_the_run = |cluster: &mut Cluster| {
+        over(cluster);
+        cluster.freeze("n3");
+    };
+    let calm = format!("known_misses = ['converged']\n{CALM}");
+    demand(&run(&calm, &at_the_end_of_the_run), Verdict::Unsafe, says);
 }
 
 #[test]
