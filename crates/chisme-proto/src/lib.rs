@@ -76,7 +76,9 @@ pub use record::{
     MAX_VALUE_BYTES, Record, RecordEdit, RecordError, Service, ServiceStatus,
 };
 pub use roster::Roster;
+pub use swim::SwimMessage;
 pub use time::Instant;
+pub use wire::Kind;
 
 /// The UDP port that a node takes when it is given none; the next 15 are tried after it.
 pub const DEFAULT_PORT: u16 = 4747;

@@ -2,59 +2,48 @@
 //!
 //! A second reading of PROTOCOL.md, so that reports and captures need no key.
 
+use chisme_proto::{Kind, SwimMessage};
+
 use crate::baseline::FIRST_BYTE;
 
 const HEADER_LEN: usize = 30;
 const TAG_LEN: usize = 16;
-const KIND_SWIM: u8 = 6;
-const KIND_SYNC: u8 = 0x40;
 const SECTION_SWIM: u8 = 7;
+
+/// Every name that [`kind`] has for what nodes send to each other.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    let kinds = Kind::ALL.iter().filter(|&&kind| kind != Kind::Swim).map(|kind| kind.as_str());
+    let messages = SwimMessage::ALL.iter().filter(|message| message.is_sent());
+    kinds.chain(messages.map(|message| message.as_str()))
+}
 
 /// The name of the kind, or of the SWIM message inside.
 pub fn kind(datagram: &[u8]) -> &'static str {
-    const KINDS: [&str; 12] = [
-        "hello",
-        "hello_ack",
-        "proof",
-        "welcome",
-        "refused",
-        "swim",
-        "echo",
-        "echo_reply",
-        "leaving",
-        "leaving_ack",
-        "introduce",
-        "notice",
-    ];
-    const MESSAGES: [&str; 12] = [
-        "ping",
-        "ack",
-        "ping_req",
-        "indirect_ping",
-        "indirect_ack",
-        "forwarded_ack",
-        "announce",
-        "feed",
-        "gossip",
-        "tell",
-        "turn_undead",
-        "broadcast",
-    ];
-    let Some(&kind) = datagram.get(1) else { return "garbage" };
-    if datagram[0] == FIRST_BYTE {
-        return MESSAGES.get(usize::from(kind)).copied().unwrap_or("unknown");
+    let [first, kind, ..] = *datagram else { return "garbage" };
+    if first == FIRST_BYTE {
+        return of_baseline(kind);
     }
-    if kind == KIND_SYNC {
-        return "sync";
+    match Kind::from_u8(kind) {
+        None => "unknown",
+        Some(Kind::Swim) => swim_message(datagram).map_or(Kind::Swim.as_str(), SwimMessage::as_str),
+        Some(kind) => kind.as_str(),
     }
-    if kind != KIND_SWIM {
-        return KINDS.get(usize::from(kind).wrapping_sub(1)).copied().unwrap_or("unknown");
+}
+
+/// The baseline numbers foca's messages as we do, and has two that are never sent here.
+fn of_baseline(message: u8) -> &'static str {
+    const TURN_UNDEAD: u8 = 10;
+    const BROADCAST: u8 = 11;
+    match message {
+        TURN_UNDEAD => "turn_undead",
+        BROADCAST => "broadcast",
+        message => SwimMessage::from_u8(message).map_or("unknown", SwimMessage::as_str),
     }
-    let message = swim_section(datagram).and_then(|packet| {
-        let [message, ..] = after_varint(after_varint(packet)?)? else { return None };
-        Some(*message)
-    });
-    message.and_then(|message| MESSAGES.get(usize::from(message)).copied()).unwrap_or("swim")
+}
+
+fn swim_message(datagram: &[u8]) -> Option<SwimMessage> {
+    let [message, ..] = *after_varint(after_varint(swim_section(datagram)?)?)? else { return None };
+    SwimMessage::from_u8(message)
 }
 
 /// What follows a number of up to 16 bits, as bincode writes it.

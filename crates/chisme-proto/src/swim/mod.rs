@@ -11,6 +11,7 @@ mod packet;
 
 pub(crate) use engine::{Effects, Engine, Note, Parameters, is_farewell, transmissions};
 pub(crate) use id::{Directory, Id, Index, OWN_INDEX};
+pub use packet::SwimMessage;
 pub(crate) use packet::{
     Incarnation, LEFT, Message, Packet, PeerRef, SHORTEST_UPDATE, encode_ack, encode_nack,
     encode_ping_req, encode_updates, state_to_wire,

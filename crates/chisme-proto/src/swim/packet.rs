@@ -7,7 +7,7 @@ use foca::{Header, Member, ProbeNumber, State};
 use super::id::{Directory, Id};
 use crate::identity::NameHash;
 use crate::names::Names;
-use crate::wire::{Malformed, Update, decode_prefix, encode};
+use crate::wire::{Malformed, Update, decode_prefix, encode, numbered};
 use crate::{Life, Session};
 
 /// foca's counter by which a member refutes suspicions.
@@ -22,6 +22,41 @@ pub(crate) struct PeerRef {
     pub(crate) hash: NameHash,
     pub(crate) session: Session,
     pub(crate) life: Life,
+}
+
+numbered! {
+    /// Which message of SWIM a datagram of [`Kind::Swim`](crate::Kind::Swim) is: those of foca, and two of ours.
+    pub enum SwimMessage {
+        /// Asks a member whether it is there.
+        Ping = 0 "ping",
+        /// Yes.
+        Ack = 1 "ack",
+        /// Asks a relay to ask a member that does not answer.
+        PingReq = 2 "ping_req",
+        /// A relay asks it.
+        IndirectPing = 3 "indirect_ping",
+        /// It answers the relay.
+        IndirectAck = 4 "indirect_ack",
+        /// The relay tells whoever asked.
+        ForwardedAck = 5 "forwarded_ack",
+        /// foca's way to join: never sent, the handshake is ours.
+        Announce = 6 "announce",
+        /// foca's answer to that: never sent.
+        Feed = 7 "feed",
+        /// Updates that waited for no probe.
+        Gossip = 8 "gossip",
+        /// Updates for one member; nothing is asked.
+        Tell = 9 "tell",
+        /// A relay could not reach the member either.
+        Nack = 10 "nack",
+    }
+}
+
+impl SwimMessage {
+    /// Whether a node of this version sends it. It reads all of them.
+    pub const fn is_sent(self) -> bool {
+        !matches!(self, Self::Announce | Self::Feed)
+    }
 }
 
 /// foca's messages as they travel; `Tell`, which carries nothing but updates; and `Nack`.
@@ -94,35 +129,30 @@ fn take_naming<'a, N, T: BorrowDecode<'a, N>>(
 }
 
 fn parse_message(bytes: &mut &[u8]) -> Result<Message, Malformed> {
-    let tag: u8 = take(bytes)?;
-    let with_peer: Option<fn(PeerRef, ProbeNumber) -> Message> = match tag {
-        2 => Some(Message::PingReq),
-        3 => Some(Message::IndirectPing),
-        4 => Some(Message::IndirectAck),
-        5 => Some(Message::ForwardedAck),
-        10 => Some(Message::Nack),
-        _ => None,
-    };
-    if let Some(message) = with_peer {
-        let peer = PeerRef {
-            hash: NameHash::from_words([
-                u64::from_be_bytes(take(bytes)?),
-                u64::from_be_bytes(take(bytes)?),
-            ]),
-            session: take(bytes)?,
-            life: take(bytes)?,
+    use SwimMessage as Tag;
+    let with_peer: fn(PeerRef, ProbeNumber) -> Message =
+        match Tag::from_u8(take(bytes)?).ok_or(Malformed)? {
+            Tag::Ping => return Ok(Message::Ping(take(bytes)?)),
+            Tag::Ack => return Ok(Message::Ack(take(bytes)?)),
+            Tag::Announce => return Ok(Message::Announce),
+            Tag::Feed => return Ok(Message::Feed),
+            Tag::Gossip => return Ok(Message::Gossip),
+            Tag::Tell => return Ok(Message::Tell),
+            Tag::PingReq => Message::PingReq,
+            Tag::IndirectPing => Message::IndirectPing,
+            Tag::IndirectAck => Message::IndirectAck,
+            Tag::ForwardedAck => Message::ForwardedAck,
+            Tag::Nack => Message::Nack,
         };
-        return Ok(message(peer, take(bytes)?));
-    }
-    Ok(match tag {
-        0 => Message::Ping(take(bytes)?),
-        1 => Message::Ack(take(bytes)?),
-        6 => Message::Announce,
-        7 => Message::Feed,
-        8 => Message::Gossip,
-        9 => Message::Tell,
-        _ => return Err(Malformed),
-    })
+    let peer = PeerRef {
+        hash: NameHash::from_words([
+            u64::from_be_bytes(take(bytes)?),
+            u64::from_be_bytes(take(bytes)?),
+        ]),
+        session: take(bytes)?,
+        life: take(bytes)?,
+    };
+    Ok(with_peer(peer, take(bytes)?))
 }
 
 /// Writes the header of a packet that foca sends. A member that it names must be in the directory.
@@ -131,23 +161,30 @@ pub(crate) fn encode_header(
     directory: &impl Directory,
     out: &mut Vec<u8>,
 ) -> Result<(), Malformed> {
+    use SwimMessage as Tag;
     use foca::Message as Foca;
     encode(&header.src_incarnation, out);
     encode(&header.dst.life, out);
-    let mut with_peer = |tag: u8, id: &Id, probe: ProbeNumber| {
+    let mut with_peer = |tag: SwimMessage, id: &Id, probe: ProbeNumber| {
         encode_peer(tag, id, probe, directory, out).ok_or(Malformed)
     };
     match &header.message {
-        Foca::PingReq { target, probe_number } => with_peer(2, target, *probe_number)?,
-        Foca::IndirectPing { origin, probe_number } => with_peer(3, origin, *probe_number)?,
-        Foca::IndirectAck { target, probe_number } => with_peer(4, target, *probe_number)?,
-        Foca::ForwardedAck { origin, probe_number } => with_peer(5, origin, *probe_number)?,
-        Foca::Ping(probe) => out.extend_from_slice(&[0, *probe]),
-        Foca::Ack(probe) => out.extend_from_slice(&[1, *probe]),
-        Foca::Announce => out.push(6),
-        Foca::Feed => out.push(7),
+        Foca::PingReq { target, probe_number } => with_peer(Tag::PingReq, target, *probe_number)?,
+        Foca::IndirectPing { origin, probe_number } => {
+            with_peer(Tag::IndirectPing, origin, *probe_number)?;
+        }
+        Foca::IndirectAck { target, probe_number } => {
+            with_peer(Tag::IndirectAck, target, *probe_number)?;
+        }
+        Foca::ForwardedAck { origin, probe_number } => {
+            with_peer(Tag::ForwardedAck, origin, *probe_number)?;
+        }
+        Foca::Ping(probe) => out.extend_from_slice(&[Tag::Ping as u8, *probe]),
+        Foca::Ack(probe) => out.extend_from_slice(&[Tag::Ack as u8, *probe]),
+        Foca::Announce => out.push(Tag::Announce as u8),
+        Foca::Feed => out.push(Tag::Feed as u8),
         // We have no custom broadcasts, and TurnUndead is switched off.
-        Foca::Gossip | Foca::Broadcast | Foca::TurnUndead => out.push(8),
+        Foca::Gossip | Foca::Broadcast | Foca::TurnUndead => out.push(Tag::Gossip as u8),
     }
     Ok(())
 }
@@ -175,7 +212,7 @@ pub(crate) fn encode_updates(
     let mut out = Vec::new();
     encode(&src_incarnation, &mut out);
     encode(&dst_life, &mut out);
-    out.push(9);
+    out.push(SwimMessage::Tell as u8);
     let count_at = out.len();
     out.put_u16(0);
     let mut count: u16 = 0;
@@ -198,7 +235,7 @@ pub(crate) fn encode_ack(
     let mut out = Vec::with_capacity(16);
     encode(&src_incarnation, &mut out);
     encode(&dst_life, &mut out);
-    out.extend_from_slice(&[1, probe]);
+    out.extend_from_slice(&[SwimMessage::Ack as u8, probe]);
     out.put_u16(0);
     out
 }
@@ -211,7 +248,7 @@ pub(crate) fn encode_nack(
     probe: ProbeNumber,
     directory: &impl Directory,
 ) -> Option<Vec<u8>> {
-    encode_about(10, src_incarnation, dst_life, target, probe, directory)
+    encode_about(SwimMessage::Nack, src_incarnation, dst_life, target, probe, directory)
 }
 
 /// A packet that asks a relay once more to reach `target`, as foca asked it before.
@@ -222,11 +259,11 @@ pub(crate) fn encode_ping_req(
     probe: ProbeNumber,
     directory: &impl Directory,
 ) -> Option<Vec<u8>> {
-    encode_about(2, src_incarnation, dst_life, target, probe, directory)
+    encode_about(SwimMessage::PingReq, src_incarnation, dst_life, target, probe, directory)
 }
 
 fn encode_about(
-    tag: u8,
+    tag: SwimMessage,
     src_incarnation: Incarnation,
     dst_life: Life,
     target: &Id,
@@ -242,14 +279,14 @@ fn encode_about(
 
 /// A message that names a member, which must be in the directory.
 fn encode_peer(
-    tag: u8,
+    tag: SwimMessage,
     id: &Id,
     probe: ProbeNumber,
     directory: &impl Directory,
     out: &mut Vec<u8>,
 ) -> Option<()> {
     let [high, low] = directory.run(id.index)?.hash.words();
-    out.push(tag);
+    out.push(tag as u8);
     out.put_u64(high);
     out.put_u64(low);
     encode(&id.session, out);

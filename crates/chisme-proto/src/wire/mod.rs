@@ -13,11 +13,13 @@ pub(crate) mod golden;
 mod golden_records;
 #[cfg(test)]
 mod golden_sync;
+mod numbered;
 mod records;
 mod sections;
 mod sync;
 
 pub(crate) use codec::{List, Malformed, decode_all, decode_prefix, encode, encoded_len};
+pub(crate) use numbered::numbered;
 pub(crate) use records::{
     RecordAsk, RecordBody, RecordKey, RecordNews, RecordPage, RecordPart, RecordRow,
     record_from_bytes, record_len, record_to_bytes,
@@ -32,47 +34,42 @@ use crate::envelope;
 use crate::names::Names;
 use crate::record::digest::Summary;
 
-/// What a datagram is for. Hello to Refused are frozen: every version reads them alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Kind {
-    Hello = 1,
-    HelloAck = 2,
-    Proof = 3,
-    Welcome = 4,
-    Refused = 5,
-    Swim = 6,
-    Echo = 7,
-    EchoReply = 8,
-    Leaving = 9,
-    LeavingAck = 10,
-    Introduce = 11,
-    Notice = 12,
-    Sync = 0x40,
-    Record = 0x60,
+numbered! {
+    /// What a datagram is for: the second byte of it. Hello to Refused are frozen: every version reads them
+    /// alike. [PROTOCOL.md](crate::protocol) says when each is sent.
+    pub enum Kind {
+        /// To an address of which nothing is known.
+        Hello = 1 "hello",
+        /// In answer to a Hello.
+        HelloAck = 2 "hello_ack",
+        /// In answer to a HelloAck.
+        Proof = 3 "proof",
+        /// In answer to a Proof: you are in.
+        Welcome = 4 "welcome",
+        /// In answer to a Proof or a HelloAck: no.
+        Refused = 5 "refused",
+        /// One of the messages of SWIM: [`SwimMessage`](crate::SwimMessage).
+        Swim = 6 "swim",
+        /// Asks a process whether it is there.
+        Echo = 7 "echo",
+        /// In answer to an Echo.
+        EchoReply = 8 "echo_reply",
+        /// By a node that leaves.
+        Leaving = 9 "leaving",
+        /// In answer to a Leaving.
+        LeavingAck = 10 "leaving_ack",
+        /// By a node that yielded, to its mates.
+        Introduce = 11 "introduce",
+        /// To somebody whose name has a newer session.
+        Notice = 12 "notice",
+        /// Compares views.
+        Sync = 0x40 "sync",
+        /// About what members say of themselves.
+        Record = 0x60 "record",
+    }
 }
 
 impl Kind {
-    pub(crate) const fn from_u8(kind: u8) -> Option<Self> {
-        Some(match kind {
-            1 => Self::Hello,
-            2 => Self::HelloAck,
-            3 => Self::Proof,
-            4 => Self::Welcome,
-            5 => Self::Refused,
-            6 => Self::Swim,
-            7 => Self::Echo,
-            8 => Self::EchoReply,
-            9 => Self::Leaving,
-            10 => Self::LeavingAck,
-            11 => Self::Introduce,
-            12 => Self::Notice,
-            0x40 => Self::Sync,
-            0x60 => Self::Record,
-            _ => return None,
-        })
-    }
-
     /// Whether its format is the same in every version of the protocol.
     pub(crate) const fn is_frozen(self) -> bool {
         matches!(self, Self::Hello | Self::HelloAck | Self::Proof | Self::Welcome | Self::Refused)
