@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chisme_proto::{NodeName, Session};
 
 use crate::cluster::Cluster;
+use crate::member::Member;
 use crate::record::label;
 
 impl Cluster {
@@ -20,11 +21,34 @@ impl Cluster {
     pub(crate) fn wrong(&self) -> Option<String> {
         let lasting = self.watch.as_ref().is_some_and(|watch| watch.disturbances.go_on(self.now));
         if !lasting {
-            return (!self.is_complete()).then(|| self.why_incomplete());
+            return match self.is_complete() {
+                true => self.unknown_record(),
+                false => Some(self.why_incomplete()),
+            };
         }
         let running = self.hosts.iter().filter(|host| host.process.is_some());
         let running: BTreeSet<&NodeName> = running.map(|host| &host.setup.name).collect();
         (0..self.hosts.len()).find_map(|observer| self.wrong_at(observer, &running))
+    }
+
+    /// Who does not know what another says of itself, if anybody says anything from its start on.
+    fn unknown_record(&self) -> Option<String> {
+        if self.hosts.iter().all(|host| host.setup.record.is_empty()) {
+            return None;
+        }
+        let running = || self.hosts.iter().filter(|host| !host.is_frozen());
+        let running = || running().filter_map(|host| Some((host, &host.process.as_ref()?.node)));
+        running().find_map(|(subject, node)| {
+            let local = node.local();
+            let is_known = |observer: &Member| {
+                let view = observer.member(&local.name);
+                view.is_none_or(|view| view.record == local.record)
+            };
+            let mut observers = running().filter(|(_, observer)| !is_known(observer));
+            let (observer, _) = observers.next()?;
+            let (observer, subject) = (&observer.label, &subject.label);
+            Some(format!("{observer} does not know what {subject} says of itself"))
+        })
     }
 
     fn wrong_at(&self, observer: usize, running: &BTreeSet<&NodeName>) -> Option<String> {

@@ -318,17 +318,8 @@ impl<'a> Run<'a> {
             return;
         }
         let sent = self.cluster.recorder.as_ref().map(|recorder| &recorder.sent);
-        let mut kinds = vec!["ping", "ack"];
-        if !self.scenario.nodes.acquainted {
-            kinds.extend(["hello", "hello_ack", "proof", "welcome"]);
-        }
-        let goodbye = |timed: &TimedFault| {
-            matches!(timed.fault, Fault::Leave { .. } | Fault::RollingRestart { .. })
-        };
-        // Whoever leaves while it is cut off is answered by nobody: a drawn scenario may do that.
-        if self.scenario.all_faults_happen && self.scenario.faults.iter().any(goodbye) {
-            kinds.extend(["leaving", "leaving_ack"]);
-        }
+        let kinds =
+            implied(self.scenario, self.formed_at.is_some(), self.figures.converged.is_some());
         for kind in kinds {
             let count = sent.and_then(|sent| sent.get(kind)).map_or(0, |kind| kind.datagrams);
             self.marks.insert(format!("message: {kind}"), count);
@@ -395,8 +386,88 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Kinds of datagrams and messages of SWIM that are sent for certain, or the run was not what its scenario says.
+/// `formed` is whether all views were complete before the faults, `converged` whether they became right after them.
+fn implied(scenario: &Scenario, formed: bool, converged: bool) -> Vec<&'static str> {
+    // Whoever sees anybody probes it and compares views with it.
+    let mut kinds = vec!["ping", "ack", "sync"];
+    let (nodes, config) = (&scenario.nodes, &scenario.config);
+    if config.record_bytes.is_some_and(|bytes| bytes > 0) {
+        kinds.push("record");
+    }
+    // What a drawn scenario does may do nothing.
+    let faults = scenario.faults.iter().filter(|_| scenario.all_faults_happen);
+    let any = |is: fn(&TimedFault) -> bool| faults.clone().any(is);
+    // It is seen by all afterwards: that takes an admission.
+    let joins = |timed: &TimedFault| match timed.fault {
+        Fault::Restart { .. } | Fault::RollingRestart { .. } | Fault::ReuseAddress { .. } => true,
+        Fault::Crash { .. } => timed.lasts.is_some(),
+        _ => false,
+    };
+    if !nodes.acquainted || (converged && any(joins)) {
+        kinds.extend(["hello", "hello_ack", "proof", "welcome"]);
+    }
+    // It is seen Down by all afterwards: that begins with a probe that failed, with which others had helped.
+    let dies =
+        |timed: &TimedFault| matches!(timed.fault, Fault::Crash { .. }) && timed.lasts.is_none();
+    let relays = config.indirect_probes.is_none_or(|relays| relays > 0) && nodes.count > 2;
+    let known = nodes.acquainted || formed;
+    if converged && relays && known && any(dies) {
+        kinds.push("ping_req");
+    }
+    // Whoever leaves while it is cut off is answered by nobody: a drawn scenario may do that.
+    let leaves = |timed: &TimedFault| {
+        matches!(timed.fault, Fault::Leave { .. } | Fault::RollingRestart { .. })
+    };
+    if any(leaves) {
+        kinds.extend(["leaving", "leaving_ack"]);
+    }
+    kinds
+}
+
 /// That of production is also that of foca's preset for a LAN.
 fn probe_period(scenario: &Scenario) -> f64 {
     let default = chisme_proto::Detector::default().probe_period;
     scenario.config.probe_period.unwrap_or(default).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is implied by a scenario besides a Ping, an Ack and a Sync.
+    fn besides(settings: &str, converged: bool) -> Vec<&'static str> {
+        let text = format!("why = ''\nexpected = ''\nsource = ''\n{settings}");
+        let scenario = Scenario::parse("test", &text).unwrap_or_else(|error| panic!("{error}"));
+        let kinds = implied(&scenario, true, converged);
+        assert!(kinds.starts_with(&["ping", "ack", "sync"]), "{kinds:?}");
+        kinds[3..].to_vec()
+    }
+
+    #[test]
+    fn kinds_are_demanded_of_a_run_whose_settings_and_faults_imply_them() {
+        let handshake = ["hello", "hello_ack", "proof", "welcome"];
+        let of = |nodes: &str, fault: &str| {
+            format!("[nodes]\ncount = 4\n{nodes}\n[[fault]]\nat = '1s'\n{fault}")
+        };
+        let acquainted = |fault: &str| of("acquainted = true", fault);
+        assert_eq!(besides(&of("", "freeze = 'node[1]'\nfor = '5s'"), true), handshake);
+        assert!(besides(&acquainted("freeze = 'node[1]'\nfor = '5s'"), true).is_empty());
+        for fault in ["restart = { nodes = 'node[1]' }", "crash = 'node[1]'\nfor = '5s'"] {
+            assert_eq!(besides(&acquainted(fault), true), handshake);
+            assert!(besides(&acquainted(fault), false).is_empty(), "it may not have come back");
+        }
+        let crash = acquainted("crash = 'node[1]'");
+        assert_eq!(besides(&crash, true), ["ping_req"]);
+        for config in ["indirect_probes = 0", "record_bytes = 0"] {
+            let text = format!("{crash}\n[config]\n{config}");
+            assert_eq!(besides(&text, true).is_empty(), config.starts_with("indirect"));
+        }
+        assert_eq!(besides(&crash.replace("count = 4", "count = 2"), true), [""; 0]);
+        let leave = acquainted("leave = { nodes = 'node[1]' }");
+        assert_eq!(besides(&leave, true), ["leaving", "leaving_ack"]);
+        assert!(besides(&format!("all_faults_happen = false\n{leave}"), true).is_empty());
+        let records = format!("{leave}\n[config]\nrecord_bytes = 9");
+        assert_eq!(besides(&records, true), ["record", "leaving", "leaving_ack"]);
+    }
 }

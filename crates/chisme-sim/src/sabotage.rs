@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use chisme_proto::{
-    Event, Fill, Input, Instant, MemberState, MemberView, NodeName, NodeStatus, Output, Session,
+    Event, Fill, Input, Instant, MemberState, MemberView, NodeName, NodeStatus, Output, Record,
+    Session,
 };
 
 use crate::cluster::Cluster;
@@ -25,6 +27,8 @@ pub(crate) struct Saboteur {
     dropped: u64,
     /// What of its own it says holds one more than it may.
     overfills: Option<&'static str>,
+    /// What it has never told anybody of itself.
+    conceals: Option<Record>,
     /// What happens when it rejects a datagram.
     on_rejection: Harm,
     rejected: bool,
@@ -67,7 +71,11 @@ impl Saboteur {
     }
 
     pub(crate) fn local(&self) -> MemberView {
-        self.node().local()
+        let mut local = self.node().local();
+        if let Some(record) = &self.conceals {
+            local.record = Arc::new(record.clone());
+        }
+        local
     }
 
     pub(crate) fn session(&self) -> Session {
@@ -330,6 +338,18 @@ fn a_view_that_does_not_become_right_is_not_live() {
 }
 
 #[test]
+fn what_a_node_says_of_itself_and_others_do_not_know_is_not_live() {
+    let conceal = |cluster: &mut Cluster| {
+        let mut record = Record::default();
+        record.tags.insert("zone".to_owned(), "b".to_owned());
+        saboteur(cluster, 3).conceals = Some(record);
+    };
+    let text = format!("{CALM}\n[config]\nrecord_bytes = 900");
+    assert_eq!(run(&text, &|_| ()).verdict, Verdict::Passed);
+    demand(&run(&text, &conceal), Verdict::NotLive, "n0 does not know what n3 says of itself");
+}
+
+#[test]
 fn suspicions_while_nothing_goes_wrong_any_more_are_not_live() {
     let lossy = format!("quiet = '60s'\n{CALM}\n[expect]\nfalse_downs = 99");
     let lose = |cluster: &mut Cluster| cluster.loss(0.6);
@@ -347,10 +367,16 @@ fn views_that_are_not_complete_in_time_are_unexpected() {
 #[test]
 fn a_run_in_which_nothing_happened_is_an_error_of_the_harness() {
     let idle = "why = ''\nexpected = ''\nsource = ''\nliveness = '0s'\nquiet = '0s'\n\
-                known_misses = ['converged']\n[nodes]\ncount = 2\nformed_within = '0s'";
+                known_misses = ['converged']\n[nodes]\ncount = 2\nformed_within = '0s'\n\
+                [config]\nrecord_bytes = 100";
     let company = Company::default();
     let outcome = run_with(&scenario(idle), &BTreeMap::new(), 1, &Keep::default(), company);
-    demand(&outcome.expect("nobody stops it"), Verdict::Harness, "message: welcome");
+    let outcome = outcome.expect("nobody stops it");
+    for kind in ["hello", "ping", "sync", "record", "welcome"] {
+        let missing = outcome.verdict.cause().is_some_and(|cause| cause.contains(kind));
+        assert!(missing, "{kind}: {:?}", outcome.verdict);
+    }
+    demand(&outcome, Verdict::Harness, "it never happened: message: ");
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! The scenarios that are shipped: those that take no longer than a few seconds run here, and a few
 //! runs are held to the hashes that they have had in another build.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::num::NonZero;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use chisme_sim::outcome::Verdict;
-use chisme_sim::scenario::Scenario;
-use chisme_sim::{Keep, Results, Sweep};
+use chisme_sim::scenario::{DetectorMode, Scenario};
+use chisme_sim::{Keep, Results, Sweep, dissect};
 
 /// What takes minutes of a processor: a thousand nodes that have to form, or a grid of many points. `chisme sim run` has them.
 const LARGE: [&str; 13] = [
@@ -61,19 +63,39 @@ fn run(name: &str, seed: u64) -> Vec<Results> {
     sweep.run(&shipped(name), |_, _| Keep::default(), |_| ())
 }
 
+/// What came of seed 1 of each that does not take minutes, by name.
+fn of_all() -> &'static [(String, Vec<Results>)] {
+    static ALL: OnceLock<Vec<(String, Vec<Results>)>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let names = names().into_iter().filter(|name| !LARGE.contains(&name.as_str()));
+        names.map(|name| (name.clone(), run(&name, 1))).collect()
+    })
+}
+
 #[test]
 fn what_is_shipped_passes() {
     let names = names();
     assert!(LARGE.iter().all(|large| names.iter().any(|name| name == large)), "{names:?}");
     let mut failures = Vec::new();
-    for name in names.iter().filter(|name| !LARGE.contains(&name.as_str())) {
-        for run in run(name, 1).into_iter().flat_map(|results| results.runs) {
+    for (name, results) in of_all() {
+        for run in results.iter().flat_map(|results| &results.runs) {
             if run.verdict != Verdict::Passed {
                 failures.push(format!("{name} {:?}: {:?}", run.point, run.verdict));
             }
         }
     }
     assert!(failures.is_empty(), "seed 1 of\n{}", failures.join("\n"));
+}
+
+#[test]
+fn every_kind_of_datagram_and_every_message_of_swim_is_seen_in_what_is_shipped() {
+    let runs = of_all().iter().flat_map(|(_, all)| all.iter().flat_map(|results| &results.runs));
+    // The baseline has its own format, and calls what it sends by the same names.
+    let runs = runs.filter(|run| run.detector == DetectorMode::Chisme);
+    let seen: BTreeSet<&str> =
+        runs.flat_map(|run| run.figures.sent.keys().map(String::as_str)).collect();
+    let missing: Vec<&str> = dissect::kinds().filter(|kind| !seen.contains(kind)).collect();
+    assert!(missing.is_empty(), "in none of the scenarios is anything sent of {missing:?}");
 }
 
 #[test]

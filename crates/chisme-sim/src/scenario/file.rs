@@ -291,6 +291,7 @@ impl File {
                 buddy: config.buddy,
                 gossip_period: span(config.gossip_period),
                 max_members: config.max_members,
+                record_bytes: config.record_bytes,
                 seeds_alone_min: span(config.seeds_alone_min),
                 seeds_alone_max: span(config.seeds_alone_max),
                 seeds_in_company: span(config.seeds_in_company),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use chisme_proto::MAX_VALUE_BYTES;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
@@ -141,6 +142,8 @@ pub struct Tuning {
     pub gossip_period: Option<Duration>,
     /// See [`Config::max_members`](chisme_proto::Config::max_members).
     pub max_members: Option<usize>,
+    /// What each node says of itself from its start on: tags with so many bytes of text, 0 to some 16,000.
+    pub record_bytes: Option<usize>,
     /// How often a node that is alone asks for its seeds at first, at most, and one in company.
     pub seeds_alone_min: Option<Duration>,
     /// How often it asks for them at most while it is alone.
@@ -179,7 +182,20 @@ impl Tuning {
         put(&mut setup.cadence.alone_max, self.seeds_alone_max);
         put(&mut setup.cadence.in_company, self.seeds_in_company);
         setup.max_members = self.max_members.or(setup.max_members);
+        if let Some(bytes) = self.record_bytes {
+            setup.record = saying(bytes);
+        }
     }
+}
+
+/// A record whose tags have so many bytes of text.
+fn saying(bytes: usize) -> chisme_proto::Record {
+    let mut record = chisme_proto::Record::default();
+    for (n, start) in (0..bytes).step_by(MAX_VALUE_BYTES).enumerate() {
+        let text = "x".repeat(MAX_VALUE_BYTES.min(bytes - start));
+        record.tags.insert(format!("text-{n}"), text);
+    }
+    record
 }
 
 /// What a link does to datagrams, in one direction.

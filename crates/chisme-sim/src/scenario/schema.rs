@@ -201,6 +201,7 @@ pub(super) struct TuningTable {
     pub(super) seeds_in_company: Option<Span>,
     pub(super) preset: Option<String>,
     pub(super) refusals: Option<u8>,
+    pub(super) record_bytes: Option<usize>,
 }
 
 #[derive(Default, Deserialize)]
