@@ -58,6 +58,26 @@ fn a_full_member_table_turns_newcomers_away_and_keeps_working() {
 }
 
 #[test]
+fn who_comes_back_to_a_full_member_table_finds_no_more_room_than_others() {
+    for seed in seeds(5) {
+        let mut cluster = Cluster::of(4, seed);
+        cluster.setup("n0").max_members = Some(4);
+        cluster.crash("n0");
+        cluster.start("n0");
+        cluster.start("n4");
+        cluster.expect_complete_within(secs(10));
+        cluster.crash("n4");
+        cluster.run_for(secs(20));
+        cluster.start("late");
+        cluster.run_for(secs(10));
+        assert!(cluster.up_view("n0").contains("late"));
+        cluster.start("n4");
+        cluster.run_for(secs(10));
+        assert_eq!(cluster.up_view("n0").len(), 4, "{:?}", cluster.up_view("n0"));
+    }
+}
+
+#[test]
 fn those_who_left_take_no_room_from_newcomers() {
     for seed in seeds(5) {
         let mut cluster = Cluster::new(seed);

@@ -13,6 +13,7 @@ use super::contact::Why;
 use super::inbound::Peer;
 use crate::heal::{self, Meeting};
 use crate::identity::NameHash;
+use crate::table::Entry;
 use crate::wire::{
     Ack, Body, Challenge, Hello, Holds, Outcome, Proof, RefusalBody, Standing, Welcome,
 };
@@ -184,9 +185,8 @@ impl Node {
         if self.is_too_far(peer.session) {
             return Some(Refusal::SessionTooFar { name: name.clone() });
         }
-        let stranger = self.table.find(peer.hash).is_none();
-        (stranger && self.table.up() >= self.config.max_members)
-            .then(|| Refusal::Full { by: self.name.clone() })
+        let takes_room = !self.table.find(peer.hash).is_some_and(Entry::is_up);
+        (takes_room && self.is_full()).then(|| Refusal::Full { by: self.name.clone() })
     }
 
     pub(super) fn refuse(&mut self, peer: &Peer, proof: &Proof, reason: Refusal) {

@@ -209,7 +209,8 @@ impl Node {
                     self.bury_holder(hash, now);
                     let Some(entry) = self.table.find(hash) else { return };
                     let id = Id::new((session, life), entry.index());
-                    if id.age() > entry.id().age() && !self.is_too_far(session) {
+                    let is_newer = id.age() > entry.id().age();
+                    if is_newer && !self.is_too_far(session) && !self.is_full() {
                         let alive = Held { incarnation: 0, state: State::Alive };
                         self.apply(id, alive, Some(endpoints), true, now);
                     }

@@ -40,6 +40,11 @@ impl Node {
         ]
     }
 
+    /// Whether nobody else can be up, be it somebody who is remembered.
+    pub(super) fn is_full(&self) -> bool {
+        self.table.up() >= self.config.max_members
+    }
+
     fn most_tombstones(&self) -> usize {
         self.live().max(MIN_TOMBSTONES)
     }
@@ -213,8 +218,10 @@ impl Node {
         now: Instant,
     ) -> Option<Id> {
         let mut index = None;
+        let mut takes_room = true;
         if let Some(entry) = self.table.find(claim.hash) {
             index = Some(entry.index());
+            takes_room = !entry.is_up() && claim.held.state != State::Down;
             let newer_session = claim.age.0 > entry.id().session;
             if newer_session && (entry.is_up() || entry.is_carried()) {
                 if claim.held.state != State::Down {
@@ -226,12 +233,12 @@ impl Node {
         if self.is_too_far(claim.age.0) {
             return None;
         }
+        if takes_room && self.is_full() {
+            self.counters.members_turned_away += 1;
+            return None;
+        }
         let id = match index {
             Some(index) => Id::new(claim.age, index),
-            None if self.table.up() >= self.config.max_members => {
-                self.counters.members_turned_away += 1;
-                return None;
-            }
             None if claim.name.kind() != self.name.kind() => return None,
             None => self.table.insert(claim.name.clone(), claim.age, claim.endpoints),
         };

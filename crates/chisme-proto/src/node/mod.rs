@@ -8,7 +8,7 @@
 //! `relay` probes for others, `confirm` counts who could not reach a suspect either, `reprobe` asks it,
 //! `overhear` has timers for what others suspect, `buddy` tells suspects, `unreachable` hears of processes
 //! that are gone, and `conclude` ends it all. `records` publishes and tells on what members say of themselves, `record_exchange`
-//! answers for it.
+//! answers for it. `fills` tells how full all of them are.
 
 mod admit;
 mod assume;
