@@ -131,6 +131,7 @@ impl Cluster {
         let Some(sender) = self.owners.of(datagram.from) else { return };
         let Datagram { to, bytes: quoted, .. } = datagram;
         if let Fate::Arrives(journey) = self.network.fate(index, sender, quoted.len(), self.now) {
+            self.network.turned_away += 1;
             let at = self.now + journey.after;
             self.schedule(at, Happening::Unreachable { host: sender, to, quoted });
         }

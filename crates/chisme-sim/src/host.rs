@@ -246,6 +246,14 @@ impl Host {
         self.ran + self.process.as_ref().map_or(Duration::ZERO, |process| now - process.since)
     }
 
+    /// Whether its process, the only one that it had, ran at the same time as the last one of another
+    /// machine, which started later.
+    pub(crate) fn ran_beside(&self, later: &Self) -> bool {
+        let started = later.process.as_ref().map(|process| process.since);
+        let stopped = self.record.stopped.as_ref().map(|(at, _)| *at);
+        self.process.is_some() || started.zip(stopped).is_some_and(|(at, end)| at <= end)
+    }
+
     pub(crate) fn is_frozen(&self) -> bool {
         self.process.as_ref().is_some_and(|process| process.frozen > 0)
     }

@@ -13,10 +13,10 @@ use crate::check::Watch;
 use crate::cluster::Cluster;
 use crate::expect;
 use crate::log::Errors;
-use crate::network::{Effect, NodeSet, Scope};
+use crate::network::{Effect, NodeSet, RuleId, Scope};
 use crate::outcome::{Figures, Outcome, Traffic, Verdict};
 use crate::panics::{self, Cause};
-use crate::scenario::{DetectorMode, Fault, Group, Link, Scenario, TimedFault};
+use crate::scenario::{DetectorMode, Fault, Group, Link, Scenario, TimedFault, Way};
 use crate::story::seconds;
 use crate::trace::Trace;
 
@@ -27,6 +27,9 @@ const AFTER_VIEWS: Duration = Duration::from_secs(3);
 
 /// How the marks of faults begin.
 const FAULT: &str = "fault ";
+
+/// How the marks of what the whole network is like begin.
+const NETWORK: &str = "network: ";
 
 /// What a run keeps besides its figures.
 #[derive(Clone, Debug, Default)]
@@ -132,6 +135,8 @@ struct Run<'a> {
     rng: ChaCha8Rng,
     figures: Figures,
     marks: BTreeMap<String, u64>,
+    /// What the links are like while no fault says otherwise, if that is not as ever.
+    network: Option<RuleId>,
     verdict: Verdict,
     formed_at: Option<f64>,
     faults_ended_at: f64,
@@ -153,6 +158,7 @@ impl<'a> Run<'a> {
             rng: ChaCha8Rng::seed_from_u64(seed),
             figures: Figures::default(),
             marks: BTreeMap::new(),
+            network: None,
             verdict: Verdict::Passed,
             formed_at: None,
             faults_ended_at: 0.0,
@@ -197,7 +203,8 @@ impl<'a> Run<'a> {
         self.cluster.network().port_unreachable = self.scenario.network.port_unreachable;
         if self.scenario.network != Link::default() {
             let effect = Effect::Impair(Box::new(self.scenario.network.clone()));
-            self.cluster.rule(Scope::Between(NodeSet::all(), NodeSet::all()), effect, None);
+            let everywhere = Scope::Between(NodeSet::all(), NodeSet::all());
+            self.network = Some(self.cluster.rule(everywhere, effect, None));
         }
         for n in 0..count {
             let setup = self.cluster.setup(&format!("n{n}"));
@@ -312,6 +319,16 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// What was asked of the network must have been seen of it.
+    fn network(&mut self) {
+        let Some(rule) = self.network.take() else { return };
+        let deeds = self.cluster.end_rule(rule);
+        let turned_away = self.cluster.network.turned_away;
+        let done = |way: Way| if way == Way::PortUnreachable { turned_away } else { deeds.by(way) };
+        let asked = self.scenario.network.asked().into_iter();
+        self.marks.extend(asked.map(|(way, words)| (format!("{NETWORK}{words}"), done(way))));
+    }
+
     /// What happens in every run, and what this one's faults bring about, must have been seen.
     fn messages(&mut self) {
         if self.scenario.detector == DetectorMode::Baseline {
@@ -331,7 +348,7 @@ impl<'a> Run<'a> {
             .marks
             .iter()
             .filter(|(_, count)| **count == 0)
-            .filter(|(mark, _)| self.scenario.all_faults_happen || !mark.starts_with(FAULT))
+            .filter(|(mark, _)| self.scenario.all_faults_happen || !is_of_chance(mark))
             .map(|(mark, _)| mark.as_str())
             .collect();
         if self.disturbed && !missing.is_empty() {
@@ -343,6 +360,7 @@ impl<'a> Run<'a> {
     fn into_outcome(mut self, point: &BTreeMap<String, toml::Value>, keep: &Keep) -> Outcome {
         let (marks, ribbons) = self.cluster.faults_told();
         self.marks.extend(marks);
+        self.network();
         self.tally();
         self.messages();
         self.judge_marks();
@@ -423,6 +441,11 @@ fn implied(scenario: &Scenario, formed: bool, converged: bool) -> Vec<&'static s
         kinds.extend(["leaving", "leaving_ack"]);
     }
     kinds
+}
+
+/// Whether a drawn scenario may ask for it in vain.
+fn is_of_chance(mark: &str) -> bool {
+    mark.starts_with(FAULT) || mark.starts_with(NETWORK)
 }
 
 /// That of production is also that of foca's preset for a LAN.

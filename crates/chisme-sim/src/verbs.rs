@@ -8,7 +8,7 @@ use chisme_proto::{Command, DEFAULT_PORT, Input};
 use crate::cluster::Cluster;
 use crate::drive::Happening;
 use crate::host::{EPOCH_MILLIS, SOCKET_BUFFER, Setup};
-use crate::network::{Effect, Pulse, RuleId, Scope};
+use crate::network::{Deeds, Effect, Pulse, RuleId, Scope};
 use crate::outcome::ProcessState;
 
 impl Cluster {
@@ -198,11 +198,11 @@ impl Cluster {
         self.network.push(scope, effect, pulse, self.now)
     }
 
-    /// Ends a rule, delivers what only it kept back, and says how often it did something.
-    pub(crate) fn end_rule(&mut self, id: RuleId) -> u64 {
+    /// Ends a rule, delivers what only it kept back, and says what it did.
+    pub(crate) fn end_rule(&mut self, id: RuleId) -> Deeds {
         let deeds = self.network.remove(id).unwrap_or_default();
         self.release();
-        deeds.total()
+        deeds
     }
 
     /// The true unix time, in milliseconds.

@@ -136,7 +136,7 @@ impl Cluster {
         }
     }
 
-    /// How often each fault really did something, and what reports draw of it. Their rules end.
+    /// How often each fault really did each thing that was asked of it, and what reports draw of it. Their rules end.
     pub(crate) fn faults_told(&mut self) -> (BTreeMap<String, u64>, Vec<Ribbon>) {
         let mut faults = self.faults.take();
         faults.as_mut().map(|faults| faults.told(self)).unwrap_or_default()
@@ -293,7 +293,7 @@ impl Faults {
             }
             Fault::Swizzle { .. } => {
                 if let Some(id) = one.turns.remove(&node) {
-                    one.deeds += cluster.end_rule(id);
+                    one.did(cluster.end_rule(id));
                 }
                 if one.turns.is_empty() {
                     self.end(number, cluster);
@@ -331,7 +331,8 @@ impl Faults {
             let Some(began) = one.began else { continue };
             one.take_stock(cluster);
             let label = one.timed.fault.to_string();
-            marks.insert(format!("fault {number}: {label}"), one.deeds);
+            let done = one.marks().into_iter();
+            marks.extend(done.map(|(what, count)| (format!("fault {number}: {what}"), count)));
             let until = one.ended.unwrap_or(if one.is_of_a_moment() { began } else { now });
             let until = one.last_left(cluster).map_or(seconds(until), |at| at.max(seconds(until)));
             let nodes = one.nodes.iter().filter_map(|&n| u32::try_from(n).ok()).collect();

@@ -11,7 +11,7 @@ use rand::rngs::ChaCha8Rng;
 use super::GOODBYE;
 use crate::cluster::Cluster;
 use crate::disturbance::{Disturbance, DisturbanceId};
-use crate::network::{Effect, NodeSet, Pulse, RuleId, Scope};
+use crate::network::{Deeds, Effect, NodeSet, Pulse, RuleId, Scope};
 use crate::outcome::{ProcessChange, ProcessState};
 use crate::scenario::{Answer, Cut, Fault, Group, Link, TimedFault};
 use crate::story::seconds;
@@ -30,6 +30,14 @@ pub(super) struct Ongoing {
     /// lost before.
     hit: Vec<(usize, u64)>,
     lost_before: u64,
+    /// Those where no process ran when it began, each with the number of its last run: whoever starts
+    /// while it lasts is met by it then.
+    idle: Vec<(usize, u64)>,
+    /// Of clocks: on how many machines that ran they went wrong, or jumped.
+    drifted: u64,
+    stepped: u64,
+    /// What its rules did.
+    done: Deeds,
     rules: Vec<RuleId>,
     pub(super) turns: BTreeMap<usize, RuleId>,
     /// How often an attacker has fired at each.
@@ -79,6 +87,10 @@ impl Ongoing {
             twins: Vec::new(),
             hit: Vec::new(),
             lost_before: 0,
+            idle: Vec::new(),
+            drifted: 0,
+            stepped: 0,
+            done: Deeds::default(),
             rules: Vec::new(),
             turns: BTreeMap::new(),
             volleys: 0,
@@ -135,15 +147,16 @@ impl Ongoing {
             }
             Fault::DuplicateName { .. } => {
                 self.twins = self.nodes.iter().map(|&node| cluster.start_twin(node)).collect();
-                self.deeds += self.twins.len() as u64;
+                self.deeds += self.running(cluster);
                 self.excuses.push(cluster.disturb(Disturbance::Impaired(self.twins.clone())));
             }
             Fault::Clock { drift_ppm, step_seconds, .. } => {
                 for &node in &self.nodes {
                     cluster.drift_at(node, drift_ppm);
                     cluster.step_clock_at(node, step_seconds);
-                    self.deeds += 1;
                 }
+                let running = self.running(cluster);
+                self.clocks(running, running);
             }
             Fault::Dns { answer, .. } => {
                 for &node in &self.nodes {
@@ -181,6 +194,7 @@ impl Ongoing {
                 self.nodes.iter().for_each(|&node| cluster.set_buffer_at(node, None));
             }
             Fault::DuplicateName { .. } => {
+                self.deeds += self.late_doubles(cluster);
                 for &twin in &self.twins {
                     cluster.crash_at(twin);
                 }
@@ -189,6 +203,8 @@ impl Ongoing {
                 for &node in &self.nodes {
                     cluster.drift_at(node, 0);
                 }
+                let late = self.late_starts(cluster);
+                self.clocks(late, late);
             }
             Fault::Dns { .. } => {
                 for &node in &self.nodes {
@@ -202,13 +218,19 @@ impl Ongoing {
         }
     }
 
-    /// Counts what is counted only at the end, of a fault that has none.
+    /// Counts what is counted only at the end, of a fault that has none; and whoever has started by a
+    /// clock that has jumped, which stays so.
     pub(super) fn take_stock(&mut self, cluster: &mut Cluster) {
         self.lift(cluster);
+        if let Fault::Clock { .. } = self.timed.fault {
+            let late = self.late_starts(cluster);
+            self.clocks(if self.ended.is_some() { 0 } else { late }, late);
+        }
         if self.ended.is_some() {
             return;
         }
         match self.timed.fault {
+            Fault::DuplicateName { .. } => self.deeds += self.late_doubles(cluster),
             Fault::SmallBuffer { .. } => self.deeds += self.overflowed(cluster) - self.lost_before,
             Fault::Dns { .. } => {
                 self.deeds +=
@@ -216,6 +238,65 @@ impl Ongoing {
             }
             _ => {}
         }
+    }
+
+    /// How often it did each of the things that were asked for, in words.
+    pub(super) fn marks(&self) -> Vec<(String, u64)> {
+        let fault = &self.timed.fault;
+        let parts: Vec<(String, u64)> = match fault {
+            Fault::Link { link, .. } => {
+                let ways = link.asked().into_iter();
+                ways.map(|(way, words)| (words, self.done.by(way))).collect()
+            }
+            Fault::Clock { drift_ppm, step_seconds, .. }
+                if *drift_ppm != 0 && *step_seconds != 0 =>
+            {
+                vec![
+                    (format!("drift {drift_ppm} ppm"), self.drifted),
+                    (format!("step {step_seconds} s"), self.stepped),
+                ]
+            }
+            _ => Vec::new(),
+        };
+        if parts.is_empty() {
+            return vec![(fault.to_string(), self.deeds)];
+        }
+        parts.into_iter().map(|(words, count)| (fault.doing(&words), count)).collect()
+    }
+
+    /// How many of its machines run; the others are noted as idle.
+    fn running(&mut self, cluster: &Cluster) -> u64 {
+        let idle = self.nodes.iter().filter(|&&node| cluster.hosts[node].process.is_none());
+        self.idle = idle.map(|&node| (node, cluster.hosts[node].run)).collect();
+        (self.nodes.len() - self.idle.len()) as u64
+    }
+
+    /// How many of the idle have started since; they are idle no more.
+    fn late_starts(&mut self, cluster: &Cluster) -> u64 {
+        let before = self.idle.len();
+        self.idle.retain(|&(node, run)| cluster.hosts[node].run == run);
+        (before - self.idle.len()) as u64
+    }
+
+    /// How many of the idle have started while a second machine ran under their name.
+    fn late_doubles(&self, cluster: &Cluster) -> u64 {
+        let pairs = self.nodes.iter().zip(&self.twins);
+        let met = |&(&node, &twin): &(&usize, &usize)| {
+            let started =
+                |&(idle, run): &(usize, u64)| idle == node && cluster.hosts[node].run > run;
+            self.idle.iter().any(started) && cluster.hosts[twin].ran_beside(&cluster.hosts[node])
+        };
+        pairs.filter(met).count() as u64
+    }
+
+    /// So many more clocks went wrong, or jumped, on machines that run.
+    fn clocks(&mut self, drifted: u64, stepped: u64) {
+        let Fault::Clock { drift_ppm, step_seconds, .. } = self.timed.fault else { return };
+        let drifted = if drift_ppm == 0 { 0 } else { drifted };
+        let stepped = if step_seconds == 0 { 0 } else { stepped };
+        self.drifted += drifted;
+        self.stepped += stepped;
+        self.deeds += drifted + stepped;
     }
 
     fn overflowed(&self, cluster: &Cluster) -> u64 {
@@ -406,7 +487,13 @@ impl Ongoing {
         let rules = std::mem::take(&mut self.rules);
         let turns = std::mem::take(&mut self.turns).into_values();
         for id in rules.into_iter().chain(turns) {
-            self.deeds += cluster.end_rule(id);
+            self.did(cluster.end_rule(id));
         }
+    }
+
+    /// A rule of it has ended, which did this.
+    pub(super) fn did(&mut self, deeds: Deeds) {
+        self.done += deeds;
+        self.deeds += deeds.total();
     }
 }

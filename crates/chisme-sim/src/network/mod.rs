@@ -29,7 +29,7 @@ pub(crate) use rule::{Effect, Pulse, Scope};
 pub(crate) const NOBODY: usize = u32::MAX as usize;
 
 /// What waits on a narrow link if its queue is not set, in bytes.
-const DEFAULT_QUEUE: usize = 65_536;
+pub(crate) const DEFAULT_QUEUE: usize = 65_536;
 
 /// The purposes of draws, so that they are independent of each other. Those of a rule follow each
 /// other from 16 times its number on.
@@ -72,6 +72,8 @@ pub struct Network {
     pub duplicate: f64,
     /// Whether a machine says so when nobody listens where a datagram arrives. Default no.
     pub port_unreachable: bool,
+    /// How often a machine has said so.
+    pub(crate) turned_away: u64,
     seed: u64,
     rules: Vec<Rule>,
     last_rule: u32,
@@ -153,6 +155,7 @@ impl Network {
             loss: 0.0,
             duplicate: 0.0,
             port_unreachable: false,
+            turned_away: 0,
             seed,
             rules: Vec::new(),
             last_rule: 0,
@@ -268,7 +271,9 @@ impl Network {
         let (id, since, deeds) = (rule.id, rule.since, &mut rule.deeds);
         let of = |purpose: u64| draw.stream(u64::from(id.0) * PURPOSES + purpose);
         let hits = |part: Option<f64>, purpose| of(purpose).chance(part.unwrap_or(0.0));
-        let mut lost = hits(link.loss, LOSS) || link.mtu.is_some_and(|mtu| len > mtu);
+        // Each is drawn by itself, so that it is known what it would have done alone.
+        let (too_long, by_chance) = (link.mtu.is_some_and(|mtu| len > mtu), hits(link.loss, LOSS));
+        let mut in_burst = false;
         if let Some(burst) = &link.burst {
             let key = (id, from, to);
             let weather = self.weather.entry(key).or_insert_with(|| {
@@ -279,10 +284,12 @@ impl Network {
                     since,
                 )
             });
-            lost |= weather.is_bad(burst, now) && of(BURST).chance(burst.loss);
+            in_burst = weather.is_bad(burst, now) && of(BURST).chance(burst.loss);
         }
-        if lost {
-            deeds.lost += 1;
+        deeds.too_long += u64::from(too_long);
+        deeds.lost += u64::from(by_chance);
+        deeds.lost_in_bursts += u64::from(in_burst);
+        if too_long || by_chance || in_burst {
             return Passes::Never;
         }
         if link.clog {
@@ -294,7 +301,7 @@ impl Network {
             let backlog = free.saturating_since(now).as_nanos() * u128::from(bandwidth);
             let room = link.queue.unwrap_or(DEFAULT_QUEUE) as u128 * 1_000_000_000;
             if backlog > 0 && backlog + len as u128 * 1_000_000_000 > room {
-                deeds.lost += 1;
+                deeds.overflowed += 1;
                 return Passes::Never;
             }
             deeds.queued += u64::from(backlog > 0);
@@ -322,7 +329,8 @@ impl Network {
         if cuts {
             wish.damage.cut = Some(of(TRUNCATE + DETAIL).next());
         }
-        deeds.damaged += u64::from(flips || cuts);
+        deeds.corrupted += u64::from(flips);
+        deeds.truncated += u64::from(cuts);
         if let Some((part, after)) = link.late_replay
             && of(REPLAY).chance(part)
         {

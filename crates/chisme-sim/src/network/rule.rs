@@ -2,12 +2,13 @@
 //!
 //! It knows machines by number, and of a datagram only its length.
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use chisme_proto::Instant;
 
 use super::nodes::NodeSet;
-use crate::scenario::Link;
+use crate::scenario::{Link, Way};
 
 /// Names a rule, to remove it. Ids are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,8 +90,14 @@ impl Rule {
 /// What a rule did, each with the number of datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deeds {
-    /// Never arrived.
+    /// Were lost, each by itself, or cut off.
     pub lost: u64,
+    /// Were lost in bad times.
+    pub lost_in_bursts: u64,
+    /// Were longer than allowed, and lost.
+    pub too_long: u64,
+    /// Had no room in front of a narrow link, and were lost.
+    pub overflowed: u64,
     /// Kept back for some time.
     pub held: u64,
     /// Took as long as the rule says instead of as long as otherwise.
@@ -99,8 +106,10 @@ pub struct Deeds {
     pub duplicated: u64,
     /// Were held up, so that others overtook them.
     pub reordered: u64,
-    /// Had a bit flipped, or were cut short.
-    pub damaged: u64,
+    /// Had a bit flipped.
+    pub corrupted: u64,
+    /// Were cut short.
+    pub truncated: u64,
     /// Waited for their turn on a narrow link.
     pub queued: u64,
     /// Were sent again long after.
@@ -112,11 +121,15 @@ impl Deeds {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         [
             ("lost", self.lost),
+            ("lost in bursts", self.lost_in_bursts),
+            ("too long", self.too_long),
+            ("overflowed", self.overflowed),
             ("held", self.held),
             ("delayed", self.delayed),
             ("duplicated", self.duplicated),
             ("reordered", self.reordered),
-            ("damaged", self.damaged),
+            ("corrupted", self.corrupted),
+            ("truncated", self.truncated),
             ("queued", self.queued),
             ("replayed", self.replayed),
         ]
@@ -126,6 +139,43 @@ impl Deeds {
     /// All of them together.
     pub fn total(&self) -> u64 {
         self.iter().map(|(_, n)| n).sum()
+    }
+
+    /// What was done because a link is different in this way.
+    pub(crate) const fn by(&self, way: Way) -> u64 {
+        match way {
+            Way::Loss => self.lost,
+            Way::Burst => self.lost_in_bursts,
+            Way::Latency => self.delayed,
+            Way::Bandwidth => self.queued + self.overflowed,
+            Way::Queue => self.overflowed,
+            Way::Mtu => self.too_long,
+            Way::Duplicate => self.duplicated,
+            Way::Reorder => self.reordered,
+            Way::Corrupt => self.corrupted,
+            Way::Truncate => self.truncated,
+            Way::LateReplay => self.replayed,
+            Way::Clog => self.held,
+            // It is of the whole network, and no rule does it.
+            Way::PortUnreachable => 0,
+        }
+    }
+}
+
+impl AddAssign for Deeds {
+    fn add_assign(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.lost_in_bursts += other.lost_in_bursts;
+        self.too_long += other.too_long;
+        self.overflowed += other.overflowed;
+        self.held += other.held;
+        self.delayed += other.delayed;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+        self.corrupted += other.corrupted;
+        self.truncated += other.truncated;
+        self.queued += other.queued;
+        self.replayed += other.replayed;
     }
 }
 

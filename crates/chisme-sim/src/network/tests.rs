@@ -193,7 +193,7 @@ fn a_narrow_link_takes_its_time_and_loses_what_its_queue_does_not_hold() {
         .collect();
     let after = |ms| Some(millis(ms));
     assert_eq!(times, [after(100), after(200), after(300), None, None, None]);
-    assert_eq!(network.deeds(id).map(|deeds| (deeds.queued, deeds.lost)), Some((2, 3)));
+    assert_eq!(network.deeds(id).map(|deeds| (deeds.queued, deeds.overflowed)), Some((2, 3)));
     assert!(matches!(network.fate(0, 2, 100, START), Fate::Arrives(_)), "each link has its own");
     assert!(matches!(network.fate(0, 1, 100, at(secs(1))), Fate::Arrives(_)), "it drains");
 }

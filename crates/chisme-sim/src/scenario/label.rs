@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Group;
-use super::model::{Answer, AttackKind, Cut, Fault, Latency, Link};
+use super::model::{Answer, AttackKind, Cut, Fault, Latency, Link, Way};
+use crate::network::DEFAULT_QUEUE;
 
 /// What is told of a link that is different in more ways ends with an ellipsis.
 const MOST_WAYS: usize = 2;
@@ -13,8 +14,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self {
             Self::Link { from, to, both_ways, link } => {
-                let (between, and) = if *both_ways { ("between", "and") } else { ("from", "to") };
-                return write!(f, "links {between} {from} {and} {to}: {}", ways(link));
+                return write!(f, "{}: {}", links(from, to, *both_ways), ways(link));
             }
             Self::Cut(Cut::OneWay { from, to }) => return write!(f, "cut from {from} to {to}"),
             Self::Cut(Cut::Islands(groups)) => {
@@ -46,31 +46,77 @@ impl fmt::Display for Fault {
     }
 }
 
+impl Fault {
+    /// One of several things that it does, in words.
+    pub(crate) fn doing(&self, what: &str) -> String {
+        match self {
+            Self::Link { from, to, both_ways, .. } => {
+                format!("{}: {what}", links(from, to, *both_ways))
+            }
+            _ => format!("{self}: {what}"),
+        }
+    }
+}
+
+fn links(from: &Group, to: &Group, both_ways: bool) -> String {
+    let (between, and) = if both_ways { ("between", "and") } else { ("from", "to") };
+    format!("links {between} {from} {and} {to}")
+}
+
 /// In which ways a link is different.
 fn ways(link: &Link) -> String {
     if link.clog {
         return "clogged".to_owned();
     }
-    let part = |name: &str, part: Option<f64>| part.map(|part| format!("{name} {}", percent(part)));
-    let ways = [
-        part("loss", link.loss),
-        link.burst.map(|burst| format!("bursts of loss {}", percent(burst.loss))),
-        link.latency.map(|latency| format!("latency {}", times(latency))),
-        link.bandwidth.map(|bandwidth| format!("bandwidth {bandwidth} B/s")),
-        link.queue.map(|queue| format!("queue {queue} B")),
-        link.mtu.map(|mtu| format!("mtu {mtu} B")),
-        part("duplicate", link.duplicate),
-        part("reorder", link.reorder),
-        part("corrupt", link.corrupt),
-        part("truncate", link.truncate),
-        part("late_replay", link.late_replay.map(|(part, _)| part)),
-    ];
-    let ways: Vec<String> = ways.into_iter().flatten().collect();
+    let ways: Vec<String> = link.ways().into_iter().map(|(_, way)| way).collect();
     let rest = if ways.len() > MOST_WAYS { ", …" } else { "" };
     if ways.is_empty() {
         return "as ever".to_owned();
     }
     ways[..ways.len().min(MOST_WAYS)].join(", ") + rest
+}
+
+impl Link {
+    /// Each way in which it is different, in words.
+    fn ways(&self) -> Vec<(Way, String)> {
+        let part =
+            |name: &str, part: Option<f64>| part.map(|part| format!("{name} {}", percent(part)));
+        let is = |name: &str, so: bool| so.then(|| name.to_owned());
+        let ways = [
+            (Way::Loss, part("loss", self.loss)),
+            (Way::Burst, part("bursts of loss", self.burst.map(|burst| burst.loss))),
+            (Way::Latency, self.latency.map(|latency| format!("latency {}", times(latency)))),
+            (Way::Bandwidth, self.bandwidth.map(|bandwidth| format!("bandwidth {bandwidth} B/s"))),
+            (Way::Queue, self.queue.map(|queue| format!("queue {queue} B"))),
+            (Way::Mtu, self.mtu.map(|mtu| format!("mtu {mtu} B"))),
+            (Way::Duplicate, part("duplicate", self.duplicate)),
+            (Way::Reorder, part("reorder", self.reorder)),
+            (Way::Corrupt, part("corrupt", self.corrupt)),
+            (Way::Truncate, part("truncate", self.truncate)),
+            (Way::LateReplay, part("late_replay", self.late_replay.map(|(part, _)| part))),
+            (Way::Clog, is("clogged", self.clog)),
+            (Way::PortUnreachable, is("port_unreachable", self.port_unreachable)),
+        ];
+        ways.into_iter().filter_map(|(way, words)| Some((way, words?))).collect()
+    }
+
+    /// Each way in which it is to do something, in words. No part of all datagrams is nothing, and a
+    /// queue that is longer than usual only keeps something from happening.
+    pub(crate) fn asked(&self) -> Vec<(Way, String)> {
+        let some = |part: Option<f64>| part.is_none_or(|part| part > 0.0);
+        let is_asked = |way: &Way| match way {
+            Way::Loss => some(self.loss),
+            Way::Burst => some(self.burst.map(|burst| burst.loss)),
+            Way::Queue => self.queue.is_some_and(|queue| queue < DEFAULT_QUEUE),
+            Way::Duplicate => some(self.duplicate),
+            Way::Reorder => some(self.reorder),
+            Way::Corrupt => some(self.corrupt),
+            Way::Truncate => some(self.truncate),
+            Way::LateReplay => some(self.late_replay.map(|(part, _)| part)),
+            Way::Latency | Way::Bandwidth | Way::Mtu | Way::Clog | Way::PortUnreachable => true,
+        };
+        self.ways().into_iter().filter(|(way, _)| is_asked(way)).collect()
+    }
 }
 
 fn percent(part: f64) -> String {

@@ -15,6 +15,7 @@ mod schema;
 
 pub use file::ScenarioError;
 pub use group::{Group, GroupError};
+pub(crate) use model::Way;
 pub use model::{
     Answer, Attack, AttackKind, Burst, Cut, DetectorMode, Expect, Fault, Latency, Link, Nodes,
     Quantiles, Ranges, Scenario, Target, TimedFault, Tuning,

@@ -42,8 +42,8 @@ pub struct Scenario {
     /// What the product misses today; it stays, is reported as such, and does not fail the run: keys of
     /// `[expect]` (`detection.p99`), `formed`, `converged`, `quiet`.
     pub known_misses: Vec<String>,
-    /// Whether a fault that never did anything is an error of the scenario. It is, unless the scenario
-    /// was made up.
+    /// Whether a fault, or a setting of a link or the network, that never did anything is an error of the
+    /// scenario. It is, unless the scenario was made up.
     pub all_faults_happen: bool,
     /// The seeds that a run without `--seeds` takes.
     pub seeds: RangeInclusive<u64>,
@@ -227,6 +227,24 @@ pub struct Link {
     pub port_unreachable: bool,
     /// The part that is recorded and sent once more after so long.
     pub late_replay: Option<(f64, Duration)>,
+}
+
+/// One way in which a link is different from others: a setting of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Loss,
+    Burst,
+    Latency,
+    Bandwidth,
+    Queue,
+    Mtu,
+    Duplicate,
+    Reorder,
+    Corrupt,
+    Truncate,
+    LateReplay,
+    Clog,
+    PortUnreachable,
 }
 
 /// How long a datagram takes.
