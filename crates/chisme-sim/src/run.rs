@@ -79,6 +79,7 @@ pub(crate) fn run_with(
     mut company: Company<'_>,
 ) -> Option<Outcome> {
     let here = scenario.at(point).and_then(|here| here.drawn(seed));
+    let here = here.and_then(Scenario::possible);
     let mut run = Run::new(here.as_ref().unwrap_or(scenario), seed, keep, &mut company);
     if let Err(error) = &here {
         run.found(Verdict::Harness(error.to_string()));

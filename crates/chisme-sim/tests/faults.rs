@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use chisme_sim::scenario::{Fault, Group, TimedFault};
+use chisme_sim::scenario::{Burst, Fault, Group, Latency, Link, TimedFault};
 use chisme_sim::{Cluster, millis, secs};
 
 /// As files have them; one line after another begins.
@@ -270,12 +270,60 @@ fn what_is_no_fault_is_told_with_its_key() {
         ),
         ("cut = { from = 'rest', to = 'first(8)' }", "\"rest\" is nobody among 8 nodes"),
         ("cut = { islands = ['half', 'node[4..8]', 'rest'] }", "\"rest\" is nobody among 8"),
+        (
+            "at = '1s'\nclock = { nodes = 'all', drift_ppm = 9_000_000 }",
+            "line 2, clock.drift_ppm: is 9000000; it goes from",
+        ),
+        (
+            "for = '6s'\nswizzle = { nodes = 'half', step = '1s' }",
+            "swizzled: half: takes 7s until the last has had its turn, and would be cut short after 6s",
+        ),
+        (
+            "cut = { from = 'node[1]', to = 'node[1]' }",
+            "cut from node[1] to node[1]: does nothing: \"node[1]\" and \"node[1]\" are one",
+        ),
         ("for = '1s'\nagain = { times = 2, pause = '1s' }\nfreeze = 'all'", "again"),
     ] {
         let test = AssertUnwindSafe(|| eight(1).begin_fault(text));
         let payload = catch_unwind(test).expect_err("it must fail");
         let told = payload.downcast_ref::<String>().expect("a text");
         assert!(told.contains(names), "{told}");
+    }
+}
+
+#[test]
+fn numbers_of_a_fault_that_is_made_in_code_have_the_limits_of_files() {
+    let link =
+        |link: Link| Fault::Link { from: Group::all(), to: Group::all(), both_ways: false, link };
+    let nodes = Group::all;
+    let burst = Burst { good: millis(0), bad: millis(5), loss: 0.5 };
+    let latency = Latency::Uniform(millis(2), millis(1));
+    for (fault, told) in [
+        (
+            link(Link { loss: Some(f64::NAN), ..Link::default() }),
+            "link.is.loss is NaN; it is a part",
+        ),
+        (link(Link { reorder: Some(-0.1), ..Link::default() }), "link.is.reorder is -0.1; it is"),
+        (
+            link(Link { late_replay: Some((2.0, secs(1))), ..Link::default() }),
+            "link.is.late_replay.part is 2;",
+        ),
+        (
+            link(Link { burst: Some(burst), ..Link::default() }),
+            "link.is.burst.good is 1ms or longer",
+        ),
+        (link(Link { latency: Some(latency), ..Link::default() }), "link.is.latency.min is 2ms"),
+        (link(Link::default()), "link.is is empty"),
+        (Fault::Slow { nodes: nodes(), per_datagram: secs(0) }, "slow.per_datagram is 0s"),
+        (
+            Fault::Clock { nodes: nodes(), drift_ppm: 2_000_000, step_seconds: 0 },
+            "clock.drift_ppm is 2000000;",
+        ),
+    ] {
+        let test = AssertUnwindSafe(|| eight(1).begin_fault(fault));
+        let payload = catch_unwind(test).expect_err("it must fail");
+        let text = payload.downcast_ref::<String>().expect("a text");
+        assert!(text.contains(told), "{told}: {text}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chisme_sim::outcome::{ProcessState, Verdict};
-use chisme_sim::scenario::Scenario;
+use chisme_sim::scenario::{Fault, Group, Link, Scenario};
 use chisme_sim::{Keep, report, run};
 
 const SPLIT: &str = r#"
@@ -190,17 +190,32 @@ fn what_would_do_nothing_is_refused() {
     let fault = |with: &str| SPLIT.replace(cut, with);
     for (with, names) in [
         ("cut = { off = 'all' }", ["line 12, fault.0.cut", "everybody"]),
-        ("swizzle = { nodes = 'half', step = '0s' }", ["line 9, fault.0", "swizzle.step"]),
-        ("link = { from = 'all', to = 'all', is = {} }", ["line 9, fault.0", "link.is"]),
+        ("swizzle = { nodes = 'half', step = '0s' }", ["line 12, fault.0.swizzle.step", "is 0s"]),
+        ("link = { from = 'all', to = 'all', is = {} }", ["line 12, fault.0.link.is", "is empty"]),
         (
             "link = { from = 'all', to = 'all', is = { port_unreachable = true } }",
-            ["line 9, fault.0", "[network]"],
+            ["line 12, fault.0.link.is.port_unreachable", "[network]"],
+        ),
+        (
+            "flip_flop = { nodes = 'all', period = '1s' }",
+            ["line 12, fault.0.flip_flop", "everybody"],
+        ),
+        ("cut = { islands = ['half', 'all'] }", ["line 12, fault.0.cut", "everybody"]),
+        (
+            "cut = { from = 'node[3]', to = 'node[3]' }",
+            ["line 12, fault.0.cut", "\"node[3]\" and \"node[3]\" are one and the same node"],
+        ),
+        (
+            "link = { from = 'first(1)', to = 'node[0]', is = { loss = 0.5 } }",
+            ["line 12, fault.0.link", "one and the same node"],
         ),
         ("dns = { nodes = 'all', answer = 'disjoint' }", ["line 12, fault.0.dns", "nodes.zones"]),
     ] {
         refused(&fault(with), names);
     }
-    refused(&SPLIT.replace("20s", "0s"), ["line 9, fault.0", "for is 0s"]);
+    let within = "cut = { from = 'node[2..4]', to = 'node[2..4]' }";
+    assert!(Scenario::parse("test", &fault(within)).is_ok(), "each of the two loses the other");
+    refused(&SPLIT.replace("20s", "0s"), ["line 11, fault.0.for", "is 0s"]);
     let few = fault("cut = { majorities = true }").replace("count = 8", "count = 3");
     refused(&few, ["fault.0.cut", "reaches a majority"]);
     let network = |with: &str| format!("{SPLIT}\n[network]\n{with}\n");
@@ -220,6 +235,52 @@ fn what_would_do_nothing_is_refused() {
     refused(&target("expect = {}"), ["line 14, target.0", "expects nothing"]);
     let at = "at = { x = 1 }\nexpect = { downs = 1 }";
     refused(&target(at), ["line 14, target.0", "stands nowhere"]);
+}
+
+#[test]
+fn what_takes_turns_is_not_cut_short() {
+    let with = |lasts: &str, fault: &str| {
+        SPLIT.replace("20s", lasts).replace("cut = { off = \"half\" }", fault)
+    };
+    for (fault, least, less) in [
+        ("swizzle = { nodes = 'half', step = '2s' }", "14s", "13s 999ms"),
+        ("rolling_restart = { nodes = 'first(3)', every = '4s' }", "9s 500ms", "9s"),
+        ("leave = { nodes = 'first(3)', every = '4s' }", "8s", "7s"),
+    ] {
+        let told = format!("takes {least} until");
+        refused(&with(less, fault), ["line 11, fault.0.for", &told]);
+        let outcome = run(&scenario(&with(least, fault)), &BTreeMap::new(), 1, &Keep::default());
+        assert_eq!(outcome.verdict, Verdict::Passed, "{fault}");
+    }
+    // At each point of a grid it is known how many take their turn.
+    let swizzle = with("14s", "swizzle = { nodes = 'half', step = '2s' }");
+    let grid = |counts: &str| format!("{swizzle}\n[grid]\n'nodes.count' = {counts}");
+    refused(&grid("[8, 10]"), ["line 11, fault.0.for", "takes 18s until"]);
+    assert!(Scenario::parse("test", &grid("[8, 6]")).is_ok());
+}
+
+#[test]
+fn what_is_changed_in_code_is_held_to_the_limits_of_files() {
+    let link = |part: f64| Link { loss: Some(part), ..Link::default() };
+    let cause = |change: fn(&mut Scenario, Link), part| {
+        let mut scenario = scenario(SPLIT);
+        change(&mut scenario, link(part));
+        let verdict = run(&scenario, &BTreeMap::new(), 1, &Keep::default()).verdict;
+        assert_eq!(matches!(verdict, Verdict::Harness(_)), verdict != Verdict::Passed);
+        verdict.cause().unwrap_or_default().to_owned()
+    };
+    let network: fn(&mut Scenario, Link) = |scenario, link| scenario.network = link;
+    let fault: fn(&mut Scenario, Link) = |scenario, link| {
+        let (from, to) = (Group::node(0), Group::node(1));
+        scenario.faults[0].fault = Fault::Link { from, to, both_ways: false, link };
+    };
+    for (change, place, possible) in
+        [(network, "network.loss", 0.02), (fault, "fault.0.link.is.loss", 0.5)]
+    {
+        let told = cause(change, f64::NAN);
+        assert!(told.contains(place) && told.contains("is NaN; it is a part"), "{told}");
+        assert_eq!(cause(change, possible), "");
+    }
 }
 
 #[test]
@@ -268,8 +329,22 @@ fn numbers_have_limits() {
             ["clock.step", "from"],
         ),
         (cut, "clock = { nodes = 'all' }", ["fault.0.clock", "changes nothing"]),
-        (cut, "cut = { islands = [] }", ["fault.0", "islands is empty"]),
-        (cut, "slow = { nodes = 'all', per_datagram = '0s' }", ["fault.0", "per_datagram"]),
+        (cut, "cut = { islands = [] }", ["line 12, fault.0.cut.islands", "is empty"]),
+        (
+            cut,
+            "slow = { nodes = 'all', per_datagram = '0s' }",
+            ["line 12, fault.0.slow.per_datagram", "is 0s"],
+        ),
+        (
+            cut,
+            "[fault.link]\nfrom = 'all'\nto = 'rest'\n[fault.link.is]\nmtu = 9\nloss = 1.5",
+            ["line 17, fault.0.link.is.loss", "is 1.5; it is a part"],
+        ),
+        (
+            cut,
+            "crash = 'half'\n[fault.again]\npause = '1s'\ntimes = 1001",
+            ["line 15, fault.0.again.times", "at most 1000"],
+        ),
         ("\"5s\"", "5", ["line 10", "such as \"5s\""]),
         ("source", "seeds = [1, 2]\nsource", ["line 4", "\"1..50\""]),
         ("source", "seeds = '0..18446744073709551615'\nsource", ["line 4", "1000000"]),

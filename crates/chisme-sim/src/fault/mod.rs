@@ -25,7 +25,7 @@ use crate::story::seconds;
 use crate::{millis, secs};
 
 /// A node that leaves is gone by then.
-const GOODBYE: Duration = millis(1_500);
+pub(crate) const GOODBYE: Duration = millis(1_500);
 
 /// How often an attacker fires.
 const VOLLEYS_PER_SECOND: u32 = 10;
@@ -58,7 +58,8 @@ impl Cluster {
     ///
     /// # Panics
     /// If a text is no fault; the message names line and key. If a group of it cannot be resolved or is
-    /// nobody, or it would do nothing, as for a file; the message names the fault and the group.
+    /// nobody, a number of it is out of its range, or it would do nothing, as for a file; the message names
+    /// the fault and the group or number.
     ///
     /// ```
     /// use chisme_sim::{Cluster, scenario::Fault, secs};
@@ -73,7 +74,8 @@ impl Cluster {
     /// ```
     pub fn begin_fault<F: TryInto<TimedFault, Error: Display>>(&mut self, fault: F) -> FaultId {
         let timed = fault.try_into().unwrap_or_else(|error| panic!("not a fault: {error}"));
-        if let Err(problem) = limits::fault(&timed, self.hosts.len(), &self.zones, true) {
+        let possible = limits::fault(&timed, self.hosts.len(), &self.zones, true);
+        if let Err((_, problem)) = possible {
             panic!("{}: {problem}", timed.fault);
         }
         let id = self.plan_fault(timed);

@@ -1,20 +1,19 @@
-//! From the tables of faults and links to the model, each number within its limits.
+//! From the tables of faults and links to the model.
 //!
-//! What a fault means for so many nodes is asked of `limits`.
+//! Which numbers are possible, and what a fault means for so many nodes, is asked of `limits`.
 
 use std::time::Duration;
 
 use super::file::{ScenarioError, meaning};
-use super::limits::{self, MAX_RATE, MAX_STEP};
+use super::limits::{self, Wrong};
 use super::model::{
     Answer, Attack, AttackKind, Burst, Cut, Fault, Latency, Link, Nodes, TimedFault,
 };
 use super::schema::{
-    AnswerName, AttackName, AttackTable, BufferTable, BurstTable, ClockTable, CutTable, DnsTable,
-    FaultTable, FlipFlopTable, LatencyTable, LinkFaultTable, LinkTable, PacedTable, RestartTable,
-    SlowTable, SwizzleTable,
+    AnswerName, AttackName, AttackTable, BufferTable, ClockTable, CutTable, DnsTable, FaultTable,
+    FlipFlopTable, LatencyTable, LinkFaultTable, LinkTable, PacedTable, RestartTable, SlowTable,
+    SwizzleTable,
 };
-use crate::clock::DRIFT;
 
 /// All faults in the order of their times, each as often as it begins.
 pub(super) fn timed(
@@ -25,10 +24,13 @@ pub(super) fn timed(
 ) -> Result<Vec<TimedFault>, ScenarioError> {
     let mut faults = Vec::new();
     for (n, table) in tables.into_iter().enumerate() {
-        let of = table.into_faults().map_err(|problem| meaning(format!("fault.{n}"), problem))?;
+        let here = |(key, problem): Wrong| match key.as_str() {
+            "" => meaning(format!("fault.{n}"), problem),
+            key => meaning(format!("fault.{n}.{key}"), problem),
+        };
+        let of = table.into_faults().map_err(here)?;
         for timed in of.iter().filter(|_| is_point) {
-            limits::fault(timed, nodes.count, &nodes.zones, all_happen)
-                .map_err(|problem| meaning(format!("fault.{n}.{}", timed.fault.key()), problem))?;
+            limits::fault(timed, nodes.count, &nodes.zones, all_happen).map_err(here)?;
         }
         faults.extend(of);
     }
@@ -48,48 +50,18 @@ impl TryFrom<&str> for TimedFault {
         let table: FaultTable = toml::from_str(text).map_err(syntax)?;
         if table.again.is_some() {
             let problem = "is for files: begin the fault again, or end it and begin another";
-            return Err(meaning("again", problem));
+            return Err(meaning("again", problem).in_file(text));
         }
-        table.into_fault().map_err(|problem| meaning("fault", problem))
+        let of_all = |key: String| if key.is_empty() { "fault".to_owned() } else { key };
+        let fault = table.into_fault();
+        fault.map_err(|(key, problem)| meaning(of_all(key), problem).in_file(text))
     }
 }
 
-/// No time of a burst is shorter: each costs a step of the simulation.
-const SHORTEST_BURST: Duration = Duration::from_millis(1);
-
 impl LinkTable {
-    pub(super) fn into_link(self) -> Result<Link, String> {
-        let burst_loss = self.burst.as_ref().map(|burst| burst.loss);
-        let replayed = self.late_replay.as_ref().map(|replay| replay.part);
-        let parts = [
-            ("loss", self.loss),
-            ("duplicate", self.duplicate),
-            ("reorder", self.reorder),
-            ("corrupt", self.corrupt),
-            ("truncate", self.truncate),
-            ("burst.loss", burst_loss),
-            ("late_replay.part", replayed),
-        ];
-        for (key, part) in parts {
-            if part.is_some_and(|part| !(0.0..=1.0).contains(&part)) {
-                return Err(format!("{key} is a part of all datagrams, from 0.0 to 1.0"));
-            }
-        }
-        if self.bandwidth == Some(0) {
-            return Err("bandwidth is above zero; `clog = true` lets nothing through".to_owned());
-        }
-        let is_short = |burst: &BurstTable| burst.good.0.min(burst.bad.0) < SHORTEST_BURST;
-        if self.burst.as_ref().is_some_and(is_short) {
-            return Err(format!(
-                "burst.good and burst.bad are {SHORTEST_BURST:?} or longer; `loss` alone has no bursts"
-            ));
-        }
-        if self.queue.is_some() && self.bandwidth.is_none() {
-            return Err("queue does nothing without bandwidth: give it one".to_owned());
-        }
-        let latency = self.latency.map(LatencyTable::into_latency).transpose()?;
-        Ok(Link {
-            latency,
+    pub(super) fn into_link(self) -> Link {
+        Link {
+            latency: self.latency.map(LatencyTable::into_latency),
             loss: self.loss,
             burst: self.burst.map(|burst| Burst {
                 good: burst.good.0,
@@ -106,25 +78,18 @@ impl LinkTable {
             clog: self.clog,
             port_unreachable: self.port_unreachable,
             late_replay: self.late_replay.map(|replay| (replay.part, replay.after.0)),
-        })
+        }
     }
 }
 
 impl LatencyTable {
-    fn into_latency(self) -> Result<Latency, String> {
-        Ok(match self {
+    const fn into_latency(self) -> Latency {
+        match self {
             Self::Constant(span) => Latency::Constant(span.0),
-            Self::Uniform { min, max } if min.0 > max.0 => {
-                let (min, max) = (min.0, max.0);
-                return Err(format!("latency.min is {min:?}; it is at most latency.max, {max:?}"));
-            }
             Self::Uniform { min, max } => Latency::Uniform(min.0, max.0),
             Self::Exponential { least, mean } => Latency::Exponential(least.0, mean.0),
-            Self::Bimodal { percent, .. } if percent > 100 => {
-                return Err(format!("latency.percent is {percent}; it goes from 0 to 100"));
-            }
             Self::Bimodal { usual, rare, percent } => Latency::Bimodal(usual.0, rare.0, percent),
-        })
+        }
     }
 }
 
@@ -133,30 +98,31 @@ const MAX_AGAIN: u32 = 1_000;
 
 impl FaultTable {
     /// The fault, and the same again as often as the file says.
-    fn into_faults(mut self) -> Result<Vec<TimedFault>, String> {
+    fn into_faults(mut self) -> Result<Vec<TimedFault>, Wrong> {
         let again = self.again.take();
         let first = self.into_fault()?;
         let (times, pause) =
             again.map_or((0, Duration::ZERO), |again| (again.times, again.pause.0));
         let Some(lasts) = first.lasts.or((times == 0).then_some(Duration::ZERO)) else {
-            return Err("begins again but never ends: give it a `for`".to_owned());
+            return Err(of_key("again", "begins again but never ends: give it a `for`"));
         };
         if let Fault::Attack(_) = first.fault
             && first.lasts.is_none()
         {
-            return Err("an attack must end: give it a `for`".to_owned());
+            return Err(of_key("attack", "an attack must end: give it a `for`"));
         }
         if times > MAX_AGAIN {
-            return Err(format!("begins again {times} times; at most {MAX_AGAIN} are possible"));
+            let problem = format!("is {times}; at most {MAX_AGAIN} are possible");
+            return Err(of_key("again.times", problem));
         }
         let nth = |n| TimedFault { at: first.at + (lasts + pause) * n, ..first.clone() };
         Ok((0..=times).map(nth).collect())
     }
 
-    fn into_fault(self) -> Result<TimedFault, String> {
-        let mut kinds: Vec<Result<Fault, String>> = Vec::new();
-        let mut add = |kind: Option<Result<Fault, String>>| kinds.extend(kind);
-        add(self.link.map(LinkFaultTable::into_fault));
+    fn into_fault(self) -> Result<TimedFault, Wrong> {
+        let mut kinds: Vec<Result<Fault, Wrong>> = Vec::new();
+        let mut add = |kind: Option<Result<Fault, Wrong>>| kinds.extend(kind);
+        add(self.link.map(|link| Ok(link.into_fault())));
         add(self.cut.map(|cut| cut.into_cut().map(Fault::Cut)));
         add(self.flip_flop.map(|FlipFlopTable { nodes, period, ingress }| {
             Ok(Fault::FlipFlop { nodes, period: period.0, ingress })
@@ -190,14 +156,18 @@ impl FaultTable {
         add(self.dns.map(DnsTable::into_fault));
         add(self.attack.map(|attack| Ok(Fault::Attack(attack.into_attack()))));
         let fault = match kinds.len() {
-            1 => possible(kinds.remove(0)?)?,
-            0 => return Err("says when, but not what: give it one of link, cut, flip_flop, swizzle, crash, restart, leave, rolling_restart, freeze, stall, slow, small_buffer, reuse_address, duplicate_name, clock, dns, attack".to_owned()),
-            n => return Err(format!("names {n} faults: give each its own [[fault]]")),
+            1 => kinds.remove(0)?,
+            0 => {
+                return Err(of_all(
+                    "says when, but not what: give it one of link, cut, flip_flop, swizzle, crash, restart, leave, rolling_restart, freeze, stall, slow, small_buffer, reuse_address, duplicate_name, clock, dns, attack",
+                ));
+            }
+            n => return Err(of_all(format!("names {n} faults: give each its own [[fault]]"))),
         };
+        limits::numbers(&fault)?;
         if self.lasts.is_some_and(|span| span.0.is_zero()) {
-            return Err(
-                "for is 0s, so that nothing happens: make it longer, or leave it out".to_owned()
-            );
+            let problem = "is 0s, so that nothing happens: make it longer, or leave it out";
+            return Err(of_key("for", problem));
         }
         Ok(TimedFault {
             at: self.at.map_or(Duration::ZERO, |at| at.0),
@@ -207,62 +177,25 @@ impl FaultTable {
     }
 }
 
-/// A fault whose numbers are all within their limits.
-fn possible(fault: Fault) -> Result<Fault, String> {
-    let step_of = |key, seconds: i64| {
-        if (-MAX_STEP..=MAX_STEP).contains(&seconds) {
-            return Ok(());
-        }
-        Err(format!("{key} is {seconds}; it goes from -{MAX_STEP} to {MAX_STEP} seconds"))
-    };
-    match &fault {
-        Fault::Clock { drift_ppm, .. } if !DRIFT.contains(drift_ppm) => {
-            let (least, most) = (DRIFT.start(), DRIFT.end());
-            return Err(format!("clock.drift_ppm is {drift_ppm}; it goes from {least} to {most}"));
-        }
-        Fault::Clock { step_seconds, .. } => step_of("clock.step_seconds", *step_seconds)?,
-        Fault::Restart { clock: Some(seconds), .. } => step_of("restart.clock", *seconds)?,
-        Fault::Slow { per_datagram, .. } if per_datagram.is_zero() => {
-            return Err("slow.per_datagram is 0s and slows nobody: make it longer".to_owned());
-        }
-        Fault::Swizzle { step, .. } if step.is_zero() => {
-            return Err("swizzle.step is 0s and clogs nobody: make it longer".to_owned());
-        }
-        Fault::FlipFlop { period, .. } if period.is_zero() => {
-            return Err("flip_flop.period is 0s: make it longer".to_owned());
-        }
-        Fault::Cut(Cut::Islands(islands)) if islands.is_empty() => {
-            return Err(
-                "cut.islands is empty: name the groups that reach only themselves".to_owned()
-            );
-        }
-        Fault::Attack(Attack { rate, .. }) if !(1..=MAX_RATE).contains(rate) => {
-            return Err(format!("attack.rate is {rate}; it goes from 1 to {MAX_RATE} a second"));
-        }
-        _ => {}
-    }
-    Ok(fault)
+/// What is wrong with all of a fault.
+fn of_all(problem: impl Into<String>) -> Wrong {
+    (String::new(), problem.into())
+}
+
+/// What is wrong with a key of a fault.
+fn of_key(key: &str, problem: impl Into<String>) -> Wrong {
+    (key.to_owned(), problem.into())
 }
 
 impl LinkFaultTable {
-    fn into_fault(self) -> Result<Fault, String> {
+    fn into_fault(self) -> Fault {
         let Self { from, to, both_ways, is } = self;
-        let link = is.into_link()?;
-        if link.port_unreachable {
-            return Err("link.is.port_unreachable is of the whole network: put it into [network]"
-                .to_owned());
-        }
-        if link == Link::default() {
-            return Err(
-                "link.is is empty and changes nothing: say what the links are like".to_owned()
-            );
-        }
-        Ok(Fault::Link { from, to, both_ways, link })
+        Fault::Link { from, to, both_ways, link: is.into_link() }
     }
 }
 
 impl CutTable {
-    fn into_cut(self) -> Result<Cut, String> {
+    fn into_cut(self) -> Result<Cut, Wrong> {
         let ways = (self.off, self.from, self.to, self.islands, self.bridge, self.majorities);
         match ways {
             (Some(group), None, None, None, None, false) => Ok(Cut::Off(group)),
@@ -270,16 +203,21 @@ impl CutTable {
             (None, None, None, Some(islands), None, false) => Ok(Cut::Islands(islands)),
             (None, None, None, None, Some(group), false) => Ok(Cut::Bridge(group)),
             (None, None, None, None, None, true) => Ok(Cut::Majorities),
-            _ => Err("a cut is one of { off }, { from, to }, { islands }, { bridge }, { majorities = true }".to_owned()),
+            _ => Err(of_key(
+                "cut",
+                "a cut is one of { off }, { from, to }, { islands }, { bridge }, { majorities = true }",
+            )),
         }
     }
 }
 
 impl DnsTable {
-    fn into_fault(self) -> Result<Fault, String> {
+    fn into_fault(self) -> Result<Fault, Wrong> {
         let answer = match (self.answer, self.addresses) {
             (AnswerName::Partial, addresses) => Answer::Partial(addresses.unwrap_or(1)),
-            (_, Some(_)) => return Err("dns.addresses goes with answer = \"partial\"".to_owned()),
+            (_, Some(_)) => {
+                return Err(of_key("dns.addresses", "goes with answer = \"partial\""));
+            }
             (AnswerName::Empty, None) => Answer::Empty,
             (AnswerName::NoSuchName, None) => Answer::NoSuchName,
             (AnswerName::Timeout, None) => Answer::Timeout,

@@ -41,7 +41,7 @@ fn wrong((place, problem): Wrong) -> ScenarioError {
 
 impl ScenarioError {
     /// With the line of a file in which its key stands, if it stands there.
-    fn in_file(self, text: &str) -> Self {
+    pub(super) fn in_file(self, text: &str) -> Self {
         let Self::Meaning { place, problem } = self else { return self };
         match place::line(text, &place) {
             Some(line) => meaning(format!("line {line}, {place}"), problem),
@@ -152,6 +152,20 @@ impl Scenario {
             None => Ok(self.clone()),
             Some(ranges) => crate::swarm::drawn(&self.name, &self.table, ranges, seed),
         }
+    }
+
+    /// Itself, if each number of its network and faults is possible, which no file has vouched for if they
+    /// were changed since.
+    pub(crate) fn possible(self) -> Result<Self, ScenarioError> {
+        let place = |place: &str, key: &str| format!("{place}.{key}");
+        limits::link(&self.network)
+            .map_err(|(key, problem)| meaning(place("network", &key), problem))?;
+        for (n, timed) in self.faults.iter().enumerate() {
+            let nodes = &self.nodes;
+            limits::fault(timed, nodes.count, &nodes.zones, self.all_faults_happen)
+                .map_err(|(key, problem)| meaning(place(&format!("fault.{n}"), &key), problem))?;
+        }
+        Ok(self)
     }
 
     /// This scenario with other settings, over the rest of its grid.
@@ -271,6 +285,9 @@ impl File {
         let config = self.config;
         let preset = config.preset.as_deref().map(str::parse).transpose();
         let preset = preset.map_err(|unknown| meaning("config.preset", unknown))?;
+        let network = self.network.into_link();
+        limits::link(&network)
+            .map_err(|(key, problem)| meaning(format!("network.{key}"), problem))?;
         let scenario = Scenario {
             name: name.to_owned(),
             why: self.why,
@@ -298,7 +315,7 @@ impl File {
                 preset,
                 refusals: config.refusals,
             },
-            network: self.network.into_link().map_err(|problem| meaning("network", problem))?,
+            network,
             faults,
             liveness: self.liveness.0,
             quiet: self.quiet.0,

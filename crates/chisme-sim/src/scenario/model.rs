@@ -374,7 +374,7 @@ pub struct Attack {
 pub enum AttackKind {
     /// A node with another cookie.
     WrongKey,
-    /// A node with the cookie of another cluster, or the same cookie and another cluster's name.
+    /// A node with the same cookie and the name of another cluster.
     ForeignCluster,
     /// Recorded datagrams with bits flipped.
     Tamper,
