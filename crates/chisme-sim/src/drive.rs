@@ -50,11 +50,12 @@ pub(crate) enum Happening {
     },
 }
 
-/// A datagram that a clogged link keeps back, and the machines at its ends.
+/// A datagram that a clogged link keeps back, the machines at its ends, and how it gets there then.
 pub(crate) struct Held {
     from: usize,
     to: usize,
     datagram: Datagram,
+    journey: Journey,
 }
 
 impl Cluster {
@@ -332,14 +333,16 @@ impl Cluster {
         {
             let arrives = match &fate {
                 Fate::Arrives(journey) => Some(journey.after),
-                Fate::Lost | Fate::Held => None,
+                Fate::Lost | Fate::Held(_) => None,
             };
             recorder.flight((index, receiver), &datagram, self.now, arrives);
         }
         match fate {
             Fate::Lost => {}
-            Fate::Held if self.held.len() >= MAX_HELD => {}
-            Fate::Held => self.held.push(Held { from: index, to: receiver, datagram }),
+            Fate::Held(_) if self.held.len() >= MAX_HELD => {}
+            Fate::Held(journey) => {
+                self.held.push(Held { from: index, to: receiver, datagram, journey });
+            }
             Fate::Arrives(journey) => self.deliver(datagram, &journey),
         }
     }
@@ -359,8 +362,7 @@ impl Cluster {
                 self.held.push(held);
                 continue;
             }
-            let delay = self.network.latency(held.to);
-            self.schedule(self.now + delay, Happening::Arrive(held.datagram));
+            self.deliver(held.datagram, &held.journey);
         }
     }
 

@@ -307,6 +307,25 @@ fn what_a_clogged_link_has_held_comes_in_the_order_in_which_it_was_sent() {
 }
 
 #[test]
+fn what_is_released_is_on_its_way_as_long_as_its_link_says() {
+    let slow = "latency = '300ms', duplicate = 1.0";
+    let link = |is: &str| format!("link = {{ from = 'node[0]', to = 'node[1]', is = {{ {is} }} }}");
+    // The link that is clogged is slow itself, or another fault makes it slow.
+    for faults in
+        [vec![link(&format!("clog = true, {slow}"))], vec![link(slow), link("clog = true")]]
+    {
+        let mut cluster = two(26);
+        cluster.run_for(ON_ITS_WAY);
+        let ids: Vec<_> = faults.iter().map(|fault| cluster.begin_fault(fault.as_str())).collect();
+        cluster.run_for(millis(1_500));
+        ids.into_iter().rev().for_each(|id| _ = cluster.end_fault(id));
+        assert_eq!(growth(&mut cluster, "n1", millis(299), replayed), 0, "{faults:?}: too early");
+        let twice = growth(&mut cluster, "n1", millis(10), replayed);
+        assert!(twice > 0, "{faults:?}: none came, nor twice");
+    }
+}
+
+#[test]
 fn a_swizzle_clogs_one_after_another_and_releases_them_in_another_order() {
     const STEP: Duration = secs(5);
     let mut as_clogged = 0;

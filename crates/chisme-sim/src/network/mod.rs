@@ -98,8 +98,8 @@ struct Weather {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Lost,
-    /// Kept until nothing clogs the link any more.
-    Held,
+    /// Kept until nothing clogs the link any more; then it gets there like this.
+    Held(Journey),
     Arrives(Journey),
 }
 
@@ -250,10 +250,8 @@ impl Network {
                 }
             }
         }
-        if clogged {
-            return Fate::Held;
-        }
-        Fate::Arrives(self.journey(&wish, draw))
+        let journey = self.journey(&wish, draw);
+        if clogged { Fate::Held(journey) } else { Fate::Arrives(journey) }
     }
 
     /// One rule with all that it can do to a datagram.
@@ -291,10 +289,6 @@ impl Network {
         deeds.lost_in_bursts += u64::from(in_burst);
         if too_long || by_chance || in_burst {
             return Passes::Never;
-        }
-        if link.clog {
-            deeds.held += 1;
-            return Passes::Later;
         }
         if let Some(bandwidth) = link.bandwidth {
             let free = self.busy_until.entry((id, from, to)).or_insert(now);
@@ -337,6 +331,10 @@ impl Network {
             wish.replay = Some(after);
             deeds.replayed += 1;
         }
+        if link.clog {
+            deeds.held += 1;
+            return Passes::Later;
+        }
         Passes::Yes
     }
 
@@ -355,7 +353,7 @@ impl Network {
         Journey { after, again, replayed, damage: wish.damage }
     }
 
-    /// The time on the way of something that no rule is about.
+    /// The time on the way of what nobody has sent who is a machine.
     pub(crate) fn latency(&mut self, to: usize) -> Duration {
         let mut stream = self.next_draw(NOBODY, to).stream(LATENCY);
         self.takes(None, &mut stream)

@@ -221,7 +221,7 @@ pub struct Link {
     pub bandwidth: Option<u64>,
     /// Bytes that may wait; what is beyond is lost. 65,536 if not set.
     pub queue: Option<usize>,
-    /// Nothing passes; it is released when the fault ends.
+    /// Nothing passes; it is released when the fault ends, and then all else that is said here is done to it.
     pub clog: bool,
     /// Of the whole network: machines say so when nobody listens where a datagram arrives.
     pub port_unreachable: bool,
