@@ -429,10 +429,51 @@ fn what_does_not_go_together_or_is_too_much_is_refused() {
         place.sim(&[&["run", "split"][..], args].concat()).expect_refused(&[quote]);
     };
     refused(&["--seeds", "1..18446744073709551615"], "1000000");
+    refused(&["--seeds", "1..===3"], "1..1000");
     refused(&["--jobs", "100000"], "at most 256");
     refused(&["--jobs", "0"], "jobs: at least 1");
     let endless = Place::with(&SPLIT.replace("1..3", "1..9223372036854775807"));
     endless.sim(&["run", "split"]).expect_refused(&["split", "1000000", "--seeds"]);
+}
+
+#[test]
+fn each_file_that_is_written_is_one_of_its_own() {
+    let place = Place::with(SPLIT);
+    std::os::unix::fs::symlink(place.0.path(), place.file("here")).expect("a link");
+    let (one, same) = (place.file("one"), place.file("here/one"));
+    let (one, same) = (one.to_str().expect("text"), same.to_str().expect("text"));
+    let pairs = [("--report", "--trace"), ("--report", "--pcap"), ("--trace", "--pcap")];
+    for what in [&["run", "split"][..], &["replay", "split", "--seed", "2"]] {
+        for (first, second) in pairs {
+            for other in [one, same] {
+                let run = place.sim(&[what, &[first, one, second, other]].concat());
+                run.expect_refused(&[first, second, "its own file"]);
+                assert!(!place.file("one").exists(), "nothing was run");
+            }
+        }
+        for file in ["--report", "--trace", "--pcap"] {
+            place.sim(&[what, &[file, "-"]].concat()).expect_refused(&[file, "./-"]);
+        }
+    }
+}
+
+#[test]
+fn a_window_begins_before_the_run_ends() {
+    let place = Place::with(SPLIT);
+    let page = place.file("r.html");
+    let report = ["--report", page.to_str().expect("text"), "--window"];
+    for what in [&["run", "split"][..], &["replay", "split", "--seed", "2"]] {
+        let window = |window: &str| place.sim(&[what, &report, &[window]].concat());
+        window("9..9").expect_refused(&["9..9", "5..20"]);
+        let run = window("9000..9001");
+        run.expect_refused(&["--window 9000..9001", "no run lasts longer than 178.0 s"]);
+        // Until it has ended nobody knows when.
+        let run = window("100..101");
+        assert!(run.status == Some(2) && run.stderr.contains("ends after"), "{run}");
+        assert!(!page.exists(), "{run}");
+        window("40..9000").expect_success();
+        std::fs::remove_file(&page).expect("it was written");
+    }
 }
 
 #[test]

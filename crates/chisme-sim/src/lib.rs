@@ -154,7 +154,7 @@ pub use host::Setup;
 pub use network::{Datagram, Deeds, Network, RuleId};
 pub use record::{Record, describe};
 pub use replay::seeds;
-pub use run::{Keep, run};
+pub use run::{Keep, longest, run};
 pub use shrink::{Patience, Shrunk, shrink};
 pub use swarm::swarm;
 pub use sweep::{Point, Progress, Results, Spread, Summary, Sweep, no_longer_missed, worst};

@@ -16,7 +16,7 @@ use crate::log::Errors;
 use crate::network::{Effect, NodeSet, RuleId, Scope};
 use crate::outcome::{Figures, Outcome, Traffic, Verdict};
 use crate::panics::{self, Cause};
-use crate::scenario::{DetectorMode, Fault, Group, Link, Scenario, TimedFault, Way};
+use crate::scenario::{DetectorMode, Fault, Group, Link, Scenario, TimedFault, Way, limits};
 use crate::story::seconds;
 use crate::trace::Trace;
 
@@ -52,6 +52,25 @@ pub fn run(
 ) -> Outcome {
     let outcome = run_with(scenario, point, seed, keep, Company::default());
     outcome.expect("nobody has asked for its end")
+}
+
+/// After so long every run of a scenario has ended, at whatever point of its grid; none if that is drawn
+/// by chance.
+pub fn longest(scenario: &Scenario) -> Option<Duration> {
+    let at = |here: Scenario| {
+        let nodes = &here.nodes;
+        let faults = here.faults.iter().map(|timed| limits::end(timed, nodes.count, &nodes.zones));
+        let ends = faults.max().unwrap_or_default();
+        let before = nodes.spread + nodes.formed_within;
+        // What is asked of views is asked now and then, and that may be a moment later.
+        let after = here.liveness + AFTER_FAULTS + AFTER_VIEWS + here.quiet;
+        before + ends + after
+    };
+    if scenario.swarm.is_some() {
+        return None;
+    }
+    let points = scenario.points();
+    points.iter().filter_map(|point| scenario.at(point).ok()).map(at).max()
 }
 
 /// Who else looks on.

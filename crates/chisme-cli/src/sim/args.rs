@@ -102,7 +102,8 @@ pub(crate) struct Outputs {
     /// Write the datagrams as a capture, for Wireshark.
     #[arg(long, value_name = "FILE")]
     pub(crate) pcap: Option<PathBuf>,
-    /// The seconds of the run whose datagrams are kept for the report and the capture, as 5..20.
+    /// The seconds of the run whose datagrams are kept for the report and the capture, as 5..20. It
+    /// begins before the run ends.
     #[arg(long, value_name = "FROM..TO", value_parser = window, requires = "datagrams")]
     pub(crate) window: Option<(f64, f64)>,
 }
@@ -191,7 +192,7 @@ fn time(text: &str) -> Result<Duration, String> {
 
 fn seeds(text: &str) -> Result<(u64, u64), String> {
     let (from, to) = text.split_once("..").unwrap_or((text, text));
-    match (from.parse(), to.trim_start_matches('=').parse()) {
+    match (from.parse(), to.strip_prefix('=').unwrap_or(to).parse()) {
         (Ok(from), Ok(to)) if from <= to && to - from < MAX_SEEDS => Ok((from, to)),
         (Ok(from), Ok(to)) if from <= to => {
             Err(format!("more than {MAX_SEEDS} seeds; take them in parts"))
@@ -213,6 +214,9 @@ fn window(text: &str) -> Result<(f64, f64), String> {
     let ends = text.split_once("..").map(|(from, to)| (from.parse(), to.parse()));
     match ends {
         Some((Ok(from), Ok(to))) if 0.0 <= from && from < to => Ok((from, to)),
+        Some((Ok(from), Ok(to))) if from >= to => Err(format!(
+            "from {from} to {to} there is nothing: the second number is larger, as in 5..20"
+        )),
         _ => Err("a window looks like 5..20, in seconds".to_owned()),
     }
 }
@@ -227,6 +231,11 @@ mod tests {
         assert_eq!(seeds("7"), Ok((7, 7)));
         assert_eq!(window("5..20.5"), Ok((5.0, 20.5)));
         assert_eq!(seeds("1..1000000"), Ok((1, 1_000_000)));
+        assert_eq!(seeds("1..=3"), Ok((1, 3)));
+        for wrong in ["1..==3", "1..===3", "=1..3", "1...3"] {
+            assert!(seeds(wrong).is_err_and(|error| error.contains("1..1000")), "{wrong}");
+        }
+        assert!(window("5..5").is_err_and(|error| error.contains("there is nothing")));
         for many in ["0..1000000", "0..18446744073709551615"] {
             assert!(seeds(many).is_err_and(|error| error.contains("1000000")), "{many}");
         }

@@ -2,11 +2,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use chisme_sim::outcome::Outcome;
-use chisme_sim::{Judged, Keep, Sweep, report};
+use chisme_sim::scenario::Scenario;
+use chisme_sim::{Judged, Keep, Sweep, longest, report};
 
 use super::again::Again;
 use super::args::Outputs;
@@ -19,10 +20,62 @@ pub(super) fn keep(outputs: &Outputs) -> Keep {
     Keep { story: true, window: outputs.window, capture: outputs.pcap.is_some() }
 }
 
-/// Whether all files that are wanted can be written, before anything runs.
+/// Whether all files that are wanted can be written, each by itself, before anything runs.
 pub(super) fn probe(outputs: &Outputs) -> Result<(), UsageError> {
-    let paths = [&outputs.report, &outputs.trace, &outputs.pcap];
-    paths.into_iter().flatten().try_for_each(|path| probe_file(path))
+    let wanted =
+        [("--report", &outputs.report), ("--trace", &outputs.trace), ("--pcap", &outputs.pcap)];
+    let mut files: Vec<(PathBuf, &str)> = Vec::new();
+    for (flag, path) in wanted {
+        let Some(path) = path else { continue };
+        if path.as_os_str() == "-" {
+            return Err(UsageError::new(format!(
+                "{flag} - names no file: stdout has what is told of the runs; name a file, or ./- for one that is called so"
+            )));
+        }
+        probe_file(path)?;
+        let Some(file) = real(path) else { continue };
+        if let Some((_, other)) = files.iter().find(|(known, _)| *known == file) {
+            let path = path.display();
+            return Err(UsageError::new(format!(
+                "{other} and {flag} are both {path}, and one would overwrite the other: give each its own file"
+            )));
+        }
+        files.push((file, flag));
+    }
+    Ok(())
+}
+
+/// The file that a path leads to, there or not yet; none for a pipe or a device, which may be given twice.
+fn real(path: &Path) -> Option<PathBuf> {
+    match fs::metadata(path) {
+        Ok(metadata) => metadata.is_file().then(|| path.canonicalize().ok())?,
+        Err(_) => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+            Some(folder.join(path.file_name()?))
+        }
+    }
+}
+
+/// Whether the window that is wanted can have anything in it, before anything runs.
+pub(super) fn probe_window<'a>(
+    outputs: &Outputs,
+    scenarios: impl IntoIterator<Item = &'a Scenario>,
+) -> Result<(), UsageError> {
+    let ends = scenarios.into_iter().map(longest).collect::<Option<Vec<_>>>();
+    match ends.and_then(|ends| ends.into_iter().max()) {
+        Some(end) => begins_by(outputs, end.as_secs_f64(), "no run lasts longer than"),
+        None => Ok(()),
+    }
+}
+
+fn begins_by(outputs: &Outputs, end: f64, why: &str) -> Result<(), UsageError> {
+    match outputs.window {
+        Some((from, to)) if from >= end => Err(UsageError::new(format!(
+            "--window {from}..{to} begins too late: {why} {end:.1} s, so begin before that"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Leaves what is there as it is, and nothing where there was nothing.
@@ -56,6 +109,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> UsageError {
 
 /// Writes what is wanted of one run.
 pub(super) fn of_run(outputs: &Outputs, again: &Again, outcome: &Outcome) -> anyhow::Result<()> {
+    begins_by(outputs, outcome.virtual_seconds, "this run ends after")?;
     let again = again.command(&outcome.point, outcome);
     if let Some(path) = &outputs.report {
         let page = report::html(&outcome.scenario, &again, std::slice::from_ref(outcome), &[]);
@@ -92,6 +146,7 @@ pub(super) fn of_sweep(
     };
     match sweep.run_one(&batch.scenario, &told.point, told.seed, &keep(outputs)) {
         Some(outcome) => {
+            begins_by(outputs, outcome.virtual_seconds, "the run that is told ends after")?;
             *told = outcome;
             details(outputs, told)?;
         }

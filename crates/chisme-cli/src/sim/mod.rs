@@ -120,6 +120,7 @@ fn run_all(args: &RunArgs) -> anyhow::Result<ExitCode> {
         asked = with_baseline(asked)?;
     }
     artifacts::probe(&args.outputs)?;
+    artifacts::probe_window(&args.outputs, asked.iter().map(|one| &one.scenario))?;
     let stop = stop_on_interrupt()?;
     if args.check_determinism {
         return repeat_all(args, &asked, &stop);
@@ -295,6 +296,7 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let Asked { again, scenario } =
         files::load(&args.scenario, args.place.dir.as_deref(), &args.changes)?;
     artifacts::probe(&args.outputs)?;
+    artifacts::probe_window(&args.outputs, [&scenario])?;
     let mut sweep = Sweep::new([args.seed]);
     sweep.stop = stop_on_interrupt()?;
     let keep = artifacts::keep(&args.outputs);

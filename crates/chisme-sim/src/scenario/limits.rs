@@ -135,6 +135,7 @@ pub(crate) fn fault(
     groups_of(&timed.fault, count, zones, happens)
         .map_err(|problem| (timed.fault.key().to_owned(), problem))?;
     let turns = turns(&timed.fault, count, zones);
+    let end = end(timed, count, zones);
     if let Some(lasts) = timed.lasts.filter(|lasts| *lasts < turns) {
         let (lasts, turns) = (exactly(lasts), exactly(turns));
         let problem = format!(
@@ -142,13 +143,18 @@ pub(crate) fn fault(
         );
         return Err(("for".to_owned(), problem));
     }
-    let end = timed.at.saturating_add(turns.max(timed.lasts.unwrap_or_default()));
     if end > LONGEST {
         let (end, longest) = (told(end), told(LONGEST));
         let problem = format!("ends after {end}; the faults of a scenario end within {longest}");
         return Err((timed.fault.key().to_owned(), problem));
     }
     Ok(())
+}
+
+/// When a fault is over.
+pub(crate) fn end(timed: &TimedFault, count: usize, zones: &[String]) -> Duration {
+    let turns = turns(&timed.fault, count, zones);
+    timed.at.saturating_add(turns.max(timed.lasts.unwrap_or_default()))
 }
 
 /// Whether there is somebody in each group, and something that it can do to them.
