@@ -165,6 +165,22 @@ fn a_missed_expectation_and_a_view_that_stays_wrong_have_statuses_of_their_own()
 }
 
 #[test]
+fn a_rule_that_is_broken_has_a_status_of_its_own_and_outweighs_what_is_missed() {
+    // So many are asked to probe for each other, so often, that it is a storm.
+    let storm =
+        "\n[config]\nprobe_period = \"10ms\"\nprobe_timeout = \"5ms\"\nindirect_probes = 90\n";
+    let cut = SPLIT.replace("count = 8", "count = 90\nacquainted = true");
+    let place = Place::with(&format!("{cut}{storm}"));
+    std::fs::write(place.file("missed.toml"), format!("{SPLIT}{MISSED}")).expect("written");
+    let run = place.sim(&["run", "missed", "split", "--seeds", "1"]);
+    assert_eq!(run.status, Some(4), "{run}");
+    assert!(run.stderr.contains("split, seed 1: unsafe: "), "{run}");
+    assert!(run.stderr.contains("sends more than 4720 datagrams in one second"), "{run}");
+    let replay = place.sim(&["replay", "split", "--seed", "1"]);
+    assert_eq!(replay.status, Some(4), "{replay}");
+}
+
+#[test]
 fn what_is_wrong_with_a_scenario_is_said_with_its_line() {
     let place = Place::with(&SPLIT.replace("half", "haf"));
     place.sim(&["run", "split"]).expect_refused(&["split.toml", "line 13", "\"haf\""]);

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use chisme_proto::{Assumed, Command, Event, Input, NameHash, Output};
 
 use crate::cluster::Cluster;
-use crate::panics;
 use crate::view::Acquaintance;
 
 /// So many members are told of at once, so that what a node says of it does not pile up.
@@ -48,10 +47,10 @@ impl Cluster {
             let local = self.hosts[index].clock.local(self.now);
             let Some(process) = &mut self.hosts[index].process else { return };
             let assume = Input::Command(Command::Assume(some.to_vec()));
-            panics::node(|| process.node.handle_input(assume, local));
+            process.node.handle_input(assume, local);
             let mut expected = some.iter().filter(|member| member.name != own);
             while let Some(process) = &mut self.hosts[index].process {
-                let Some(output) = panics::node(|| process.node.poll_output()) else { break };
+                let Some(output) = process.node.poll_output() else { break };
                 let Output::Event(Event::Up(seen)) = &output else {
                     self.carry_out(index, output);
                     continue;

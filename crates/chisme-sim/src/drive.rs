@@ -13,7 +13,6 @@ use crate::host::Host;
 use crate::millis;
 use crate::network::{Datagram, Fate, Journey, NOBODY};
 use crate::outcome::ProcessState;
-use crate::panics;
 use crate::record::concerns;
 
 /// A node whose timer is due this often without time passing is spinning. Besides, each node may be
@@ -226,7 +225,7 @@ impl Cluster {
         let host = &mut self.hosts[index];
         if let Some(process) = &mut host.process {
             let local = host.clock.local(self.now);
-            panics::node(|| process.node.handle_input(input, local));
+            process.node.handle_input(input, local);
             self.watch_session(index);
             self.after_input(index, before);
             self.drain(index);
@@ -236,7 +235,7 @@ impl Cluster {
     pub(crate) fn drain(&mut self, index: usize) {
         let mut changed = Vec::new();
         while let Some(process) = &mut self.hosts[index].process {
-            let Some(output) = panics::node(|| process.node.poll_output()) else { break };
+            let Some(output) = process.node.poll_output() else { break };
             if let Output::Event(event) = &output
                 && let Some(name) = concerns(event)
             {
@@ -256,7 +255,7 @@ impl Cluster {
     pub(crate) fn set_alarm(&mut self, index: usize) {
         let host = &mut self.hosts[index];
         let Some(process) = &mut host.process else { return };
-        let due = panics::node(|| process.node.poll_timeout());
+        let due = process.node.poll_timeout();
         let Some(at) = due.map(|at| host.clock.when(at).max(self.now)) else { return };
         if process.wake.is_none_or(|wake| at < wake) {
             process.wake = Some(at);

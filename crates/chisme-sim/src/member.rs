@@ -5,6 +5,7 @@
 use chisme_proto::{Fill, Input, Instant, MemberView, Node, NodeName, NodeStatus, Output, Session};
 
 use crate::baseline::Baseline;
+use crate::panics;
 
 /// One member of a cluster.
 pub(crate) enum Member {
@@ -15,15 +16,15 @@ pub(crate) enum Member {
     Sabotaged(Box<crate::sabotage::Saboteur>),
 }
 
-/// Both have the method.
+/// Both have the method. A panic in there is theirs, also where somebody only reads.
 macro_rules! either {
     ($member:expr, $node:ident => $call:expr) => {
-        match $member {
+        panics::node(|| match $member {
             Member::Chisme($node) => $call,
             Member::Baseline($node) => $call,
             #[cfg(test)]
             Member::Sabotaged($node) => $call,
-        }
+        })
     };
 }
 

@@ -316,3 +316,28 @@ pub struct Flight {
     /// The length of its payload.
     pub bytes: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_verdict_has_its_status_and_the_worst_one_counts() {
+        let why = || "why".to_owned();
+        let rising = [
+            (Verdict::Passed, 0),
+            (Verdict::Unexpected(why()), 1),
+            (Verdict::NotLive(why()), 3),
+            (Verdict::Unsafe(why()), 4),
+            (Verdict::Crashed(why()), 5),
+            (Verdict::Harness(why()), 6),
+        ];
+        for (place, (verdict, status)) in rising.iter().enumerate() {
+            assert_eq!(verdict.exit_status(), *status);
+            for (better, _) in &rising[..place] {
+                assert_eq!(verdict.clone().worse(better.clone()), *verdict);
+                assert_eq!(better.clone().worse(verdict.clone()), *verdict);
+            }
+        }
+    }
+}

@@ -33,10 +33,10 @@ pub(crate) enum Cause {
 
 /// Lets a node do something: a panic in there is the node's.
 pub(crate) fn node<T>(work: impl FnOnce() -> T) -> T {
-    IN_NODE.set(true);
+    let outer = IN_NODE.replace(true);
     let result = work();
     // Not after a panic: whoever catches it must see where it came from.
-    IN_NODE.set(false);
+    IN_NODE.set(outer);
     result
 }
 

@@ -316,7 +316,13 @@ impl<'a> Run<'a> {
 
     /// What the watch has counted becomes figures, and what it holds against the nodes a verdict.
     fn tally(&mut self) {
-        let Some(watch) = self.cluster.end_watch() else { return };
+        // It reads the nodes once more, and one of them may be what ended the run.
+        let watch = match panics::catch(|| self.cluster.end_watch()) {
+            Ok(watch) => watch,
+            Err(Cause::Verdict(verdict)) => return self.found(verdict),
+            Err(Cause::Abandoned) => None,
+        };
+        let Some(watch) = watch else { return };
         let peak = watch.sizes.iter().map(|sizes| sizes.peak).max().unwrap_or(0);
         let tally = watch.tally;
         self.figures.detections = tally.detections;

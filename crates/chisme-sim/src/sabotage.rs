@@ -29,6 +29,8 @@ pub(crate) struct Saboteur {
     overfills: Option<&'static str>,
     /// What it has never told anybody of itself.
     conceals: Option<Record>,
+    /// The method in which it panics when it is read.
+    breaks_in: &'static str,
     /// What happens when it rejects a datagram.
     on_rejection: Harm,
     rejected: bool,
@@ -47,6 +49,11 @@ enum Harm {
 impl Saboteur {
     fn node(&self) -> &Member {
         self.node.as_ref().expect("it was put in")
+    }
+
+    fn read(&self, method: &str) -> &Member {
+        assert!(method != self.breaks_in, "{method} is upside down");
+        self.node()
     }
 
     fn harmed_by(&self, harm: Harm) -> bool {
@@ -71,7 +78,7 @@ impl Saboteur {
     }
 
     pub(crate) fn local(&self) -> MemberView {
-        let mut local = self.node().local();
+        let mut local = self.read("local").local();
         if let Some(record) = &self.conceals {
             local.record = Arc::new(record.clone());
         }
@@ -79,19 +86,19 @@ impl Saboteur {
     }
 
     pub(crate) fn session(&self) -> Session {
-        self.node().session()
+        self.read("session").session()
     }
 
     pub(crate) fn members(&self) -> Vec<MemberView> {
-        self.node().members().split_off(usize::from(self.harmed_by(Harm::Members)))
+        self.read("members").members().split_off(usize::from(self.harmed_by(Harm::Members)))
     }
 
     pub(crate) fn member(&self, name: &NodeName) -> Option<MemberView> {
-        self.node().member(name)
+        self.read("member").member(name)
     }
 
     pub(crate) fn status(&self) -> NodeStatus {
-        let mut status = self.node().status();
+        let mut status = self.read("status").status();
         status.counters.outputs_dropped += self.dropped;
         status.live += usize::from(self.harmed_by(Harm::Count));
         status
@@ -162,6 +169,17 @@ fn a_panic_of_a_node_is_a_crash_and_one_of_ours_is_not() {
     let crashed = run(CALM, &|_| panics::node(|| panic!("the table is upside down")));
     demand(&crashed, Verdict::Crashed, "the table is upside down");
     demand(&run(CALM, &|_| panic!("no such machine")), Verdict::Harness, "no such machine");
+}
+
+#[test]
+fn a_panic_of_a_node_that_is_only_read_is_a_crash_too() {
+    let crash = format!("{CALM}\n[[fault]]\nat = '1s'\ncrash = 'node[4]'\n");
+    for method in ["local", "session", "members", "member", "status"] {
+        let sabotage = |cluster: &mut Cluster| saboteur(cluster, 1).breaks_in = method;
+        let outcome = run(&crash, &sabotage);
+        demand(&outcome, Verdict::Crashed, &format!("{method} is upside down"));
+        assert_eq!(outcome.verdict.exit_status(), 5);
+    }
 }
 
 #[test]
