@@ -27,7 +27,8 @@ impl Cluster {
         true
     }
 
-    /// Lets a frozen process go on: first it takes what has arrived, then its timers fire.
+    /// Lets a frozen process go on: first it takes what has arrived, then its timers fire. It panics if
+    /// nothing has frozen the process.
     pub fn thaw(&mut self, label: &str) {
         let index = self.index(label);
         assert!(self.hosts[index].is_frozen(), "{label} is not frozen");
@@ -57,9 +58,12 @@ impl Cluster {
         assert!(self.stall_at(index), "{label} does not run");
     }
 
-    /// Reading goes on, with what waits in the socket first.
+    /// Reading goes on, with what waits in the socket first. It panics if nothing has stalled the process.
     pub fn unstall(&mut self, label: &str) {
         let index = self.index(label);
+        let process = self.hosts[index].process.as_ref();
+        let is_stalled = process.is_some_and(|process| process.stalled > 0);
+        assert!(is_stalled, "{label} is not stalled");
         self.unstall_at(index);
     }
 

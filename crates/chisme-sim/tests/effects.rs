@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use chisme_proto::{ClusterName, Cookie, Counters, Rejection};
@@ -303,6 +304,45 @@ fn what_a_clogged_link_has_held_comes_in_the_order_in_which_it_was_sent() {
         assert!(answers.iter().all(|(_, rtt)| rtt.is_some()), "{answers:?}");
         let order: Vec<_> = answers.iter().map(|(request, _)| *request).collect();
         assert_eq!(order, asked, "seed {seed}");
+    }
+}
+
+#[test]
+fn the_rest_is_whoever_is_not_drawn() {
+    for seed in 0..5 {
+        for cut in ["from = 'rest', to = 'random(2)'", "from = 'random(3)', to = 'rest'"] {
+            let mut cluster = some(5, seed);
+            cluster.begin_fault(format!("cut = {{ {cut} }}").as_str());
+            // No answer comes back to whoever asks across.
+            let reached = reached(&mut cluster, 5);
+            let mut cliques: Vec<Vec<usize>> = Vec::new();
+            for (node, others) in reached.into_iter().enumerate() {
+                let mut clique = [others, vec![node]].concat();
+                clique.sort_unstable();
+                cliques.push(clique);
+            }
+            cliques.sort_unstable();
+            cliques.dedup();
+            let sizes: usize = cliques.iter().map(Vec::len).sum();
+            assert_eq!((cliques.len(), sizes), (2, 5), "seed {seed}, {cut}: {cliques:?}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_stand_still_is_not_let_go() {
+    type Verb = fn(&mut Cluster, &str);
+    let verbs: [(Verb, Verb, &str); 2] = [
+        (Cluster::freeze, Cluster::thaw, "n1 is not frozen"),
+        (Cluster::stall, Cluster::unstall, "n1 is not stalled"),
+    ];
+    for (stop, go_on, told) in verbs {
+        let mut cluster = two(27);
+        stop(&mut cluster, "n1");
+        go_on(&mut cluster, "n1");
+        let again = AssertUnwindSafe(|| go_on(&mut cluster, "n1"));
+        let payload = catch_unwind(again).expect_err("it goes already");
+        assert_eq!(payload.downcast_ref::<String>().expect("a text"), told);
     }
 }
 

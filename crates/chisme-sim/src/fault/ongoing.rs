@@ -57,11 +57,16 @@ impl Ongoing {
             |group: &Group, others: &[usize]| group.resolve(count, &cluster.zones, others, rng);
         let (nodes, others, islands) = match &timed.fault {
             Fault::Link { from, to, .. } | Fault::Cut(Cut::OneWay { from, to }) => {
-                let (first, second) = (resolve(from, &[]), resolve(to, &[]));
-                // `rest` on either side is whoever is not on the other.
-                let nodes = resolve(from, &second);
-                let others = resolve(to, &first);
-                (if from.is_rest() { nodes } else { first }, others, Vec::new())
+                // `rest` on either side is whoever is not on the other, who is drawn once.
+                let (nodes, others) = if from.is_rest() {
+                    let others = resolve(to, &[]);
+                    (resolve(from, &others), others)
+                } else {
+                    let nodes = resolve(from, &[]);
+                    let others = resolve(to, &nodes);
+                    (nodes, others)
+                };
+                (nodes, others, Vec::new())
             }
             Fault::Cut(Cut::Islands(groups)) => {
                 let mut islands: Vec<Vec<usize>> = Vec::new();
