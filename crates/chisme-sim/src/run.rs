@@ -25,6 +25,9 @@ use crate::trace::Trace;
 const AFTER_FAULTS: Duration = Duration::from_secs(10);
 const AFTER_VIEWS: Duration = Duration::from_secs(3);
 
+/// By then every node has compared its view with that of another, even if nothing happened (PROTOCOL.md, Sync).
+const COMPARED: Duration = Duration::from_secs(31);
+
 /// How the marks of faults begin.
 const FAULT: &str = "fault ";
 
@@ -361,9 +364,8 @@ impl<'a> Run<'a> {
             return;
         }
         let sent = self.cluster.recorder.as_ref().map(|recorder| &recorder.sent);
-        let kinds =
-            implied(self.scenario, self.formed_at.is_some(), self.figures.converged.is_some());
-        for kind in kinds {
+        let (formed, converged) = (self.formed_at.is_some(), self.figures.converged.is_some());
+        for kind in implied(self.scenario, formed, converged, self.cluster.elapsed()) {
             let count = sent.and_then(|sent| sent.get(kind)).map_or(0, |kind| kind.datagrams);
             self.marks.insert(format!("message: {kind}"), count);
         }
@@ -431,13 +433,22 @@ impl<'a> Run<'a> {
 }
 
 /// Kinds of datagrams and messages of SWIM that are sent for certain, or the run was not what its scenario says.
-/// `formed` is whether all views were complete before the faults, `converged` whether they became right after them.
-fn implied(scenario: &Scenario, formed: bool, converged: bool) -> Vec<&'static str> {
-    // Whoever sees anybody probes it and compares views with it.
-    let mut kinds = vec!["ping", "ack", "sync"];
+/// `formed` is whether all views were complete before the faults, `converged` whether they became right after
+/// them, and `lasted` how long all of it took.
+fn implied(
+    scenario: &Scenario,
+    formed: bool,
+    converged: bool,
+    lasted: Duration,
+) -> Vec<&'static str> {
+    // Whoever sees anybody probes it.
+    let mut kinds = vec!["ping", "ack"];
     let (nodes, config) = (&scenario.nodes, &scenario.config);
-    if config.record_bytes.is_some_and(|bytes| bytes > 0) {
-        kinds.push("record");
+    if lasted > COMPARED {
+        kinds.push("sync");
+        if config.record_bytes.is_some_and(|bytes| bytes > 0) {
+            kinds.push("record");
+        }
     }
     // What a drawn scenario does may do nothing.
     let faults = scenario.faults.iter().filter(|_| scenario.all_faults_happen);
@@ -484,12 +495,16 @@ fn probe_period(scenario: &Scenario) -> f64 {
 mod tests {
     use super::*;
 
-    /// What is implied by a scenario besides a Ping, an Ack and a Sync.
+    /// What is implied by a scenario of a minute besides a Ping, an Ack and a Sync, and by a short one the two.
     fn besides(settings: &str, converged: bool) -> Vec<&'static str> {
         let text = format!("why = ''\nexpected = ''\nsource = ''\n{settings}");
         let scenario = Scenario::parse("test", &text).unwrap_or_else(|error| panic!("{error}"));
-        let kinds = implied(&scenario, true, converged);
+        let kinds = implied(&scenario, true, converged, Duration::from_secs(60));
         assert!(kinds.starts_with(&["ping", "ack", "sync"]), "{kinds:?}");
+        let short = implied(&scenario, true, converged, Duration::from_secs(2));
+        let compared = |kind: &&str| !["sync", "record"].contains(kind);
+        let uncompared: Vec<&str> = kinds.iter().copied().filter(compared).collect();
+        assert_eq!(short, uncompared);
         kinds[3..].to_vec()
     }
 

@@ -385,12 +385,11 @@ fn views_that_are_not_complete_in_time_are_unexpected() {
 #[test]
 fn a_run_in_which_nothing_happened_is_an_error_of_the_harness() {
     let idle = "why = ''\nexpected = ''\nsource = ''\nliveness = '0s'\nquiet = '0s'\n\
-                known_misses = ['converged']\n[nodes]\ncount = 2\nformed_within = '0s'\n\
-                [config]\nrecord_bytes = 100";
+                known_misses = ['converged']\n[nodes]\ncount = 2\nformed_within = '0s'";
     let company = Company::default();
     let outcome = run_with(&scenario(idle), &BTreeMap::new(), 1, &Keep::default(), company);
     let outcome = outcome.expect("nobody stops it");
-    for kind in ["hello", "ping", "sync", "record", "welcome"] {
+    for kind in ["hello", "ping", "welcome"] {
         let missing = outcome.verdict.cause().is_some_and(|cause| cause.contains(kind));
         assert!(missing, "{kind}: {:?}", outcome.verdict);
     }
