@@ -10,7 +10,9 @@ use chisme_proto::{
 };
 
 use crate::cluster::Cluster;
+use crate::drive::Happening;
 use crate::member::Member;
+use crate::network::Datagram;
 use crate::outcome::{Outcome, Verdict};
 use crate::panics;
 use crate::run::{Company, Keep, run_with};
@@ -396,15 +398,13 @@ fn a_run_in_which_nothing_happened_is_an_error_of_the_harness() {
     demand(&outcome, Verdict::Harness, "it never happened: message: ");
 }
 
-#[test]
-fn two_runs_that_differ_are_told_by_their_first_difference() {
+/// The difference between a run and another, in which something else is done.
+fn difference(does: &dyn Fn(&mut Cluster), does_else: &dyn Fn(&mut Cluster)) -> trace::Difference {
     let scenario = scenario(CALM);
     let runs = Cell::new(0);
     let sabotage = |cluster: &mut Cluster| {
         runs.set(runs.get() + 1);
-        if runs.get() == 2 {
-            cluster.crash("n3");
-        }
+        if runs.get() == 2 { does_else(cluster) } else { does(cluster) }
     };
     let difference = trace::compare(|trace| {
         let company = Company {
@@ -414,10 +414,47 @@ fn two_runs_that_differ_are_told_by_their_first_difference() {
         };
         run_with(&scenario, &BTreeMap::new(), 7, &Keep::default(), company)
     });
-    let difference = *difference.expect_err("the second run had a crash");
     assert_eq!(runs.get(), 3);
+    *difference.expect_err("they differ")
+}
+
+#[test]
+fn two_runs_that_differ_are_told_by_their_first_difference() {
+    let difference = difference(&|_| (), &|cluster| cluster.crash("n3"));
     assert!(difference.index > 10, "{difference}");
-    assert!(difference.first.contains(" s, upon which") && difference.first != difference.second);
-    let same = crate::check_determinism(&scenario, &BTreeMap::new(), 7);
+    for told in [&difference.first, &difference.second] {
+        let words: Vec<&str> = told.split_whitespace().collect();
+        let is_named = |word: &&str| word.starts_with('n') && word[1..].parse::<u8>().is_ok();
+        assert!(words.iter().any(is_named) && told.contains(" s, upon which"), "{told}");
+    }
+    assert_ne!(difference.first, difference.second);
+    let same = crate::check_determinism(&scenario(CALM), &BTreeMap::new(), 7);
     assert!(same.is_ok_and(|outcome| outcome.events > 100));
+}
+
+#[test]
+fn what_comes_of_nothing_differs_too_if_it_is_of_somebody_else() {
+    let soon = |cluster: &Cluster| cluster.now() + crate::micros(1);
+    let wake =
+        |host| move |cluster: &mut Cluster| cluster.schedule(soon(cluster), Happening::Wake(host));
+    let timers = difference(&wake(1), &wake(2));
+    assert!(timers.first.starts_with("timer of n1 at 5."), "{timers}");
+    assert!(timers.second.starts_with("timer of n2 at 5."), "{timers}");
+    // One of these is noise, and none is answered.
+    let noise = |to: &'static str, bytes: [u8; 3]| {
+        move |cluster: &mut Cluster| {
+            let (from, to) = (cluster.address("n5"), cluster.address(to));
+            let datagram = Datagram { from, to, bytes: bytes.to_vec() };
+            cluster.schedule(soon(cluster), Happening::Arrive(datagram));
+        }
+    };
+    let others = difference(&noise("n1", [0; 3]), &noise("n2", [0; 3]));
+    let told = "of 3 bytes from n5 (10.0.0.6:";
+    assert!(others.first.contains(told) && others.first.contains(" to n1 (10.0.0.2:"), "{others}");
+    assert!(
+        others.second.contains(told) && others.second.contains(" to n2 (10.0.0.3:"),
+        "{others}"
+    );
+    let bytes = difference(&noise("n1", [0; 3]), &noise("n1", [0, 0, 1]));
+    assert!(bytes.first.contains(" to n1 ("), "{bytes}");
 }

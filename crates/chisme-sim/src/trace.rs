@@ -3,11 +3,13 @@
 //! It keeps one number for each happening of the first run and holds the second against them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use crate::cluster::Cluster;
 use crate::digest::Digest;
 use crate::dissect;
 use crate::drive::Happening;
+use crate::network::Datagram;
 use crate::outcome::{Outcome, Verdict};
 use crate::run::{Keep, run_with};
 use crate::scenario::Scenario;
@@ -16,7 +18,7 @@ use crate::sweep::Sweep;
 /// What is kept of a run, or held against another.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
-    /// For each happening so far: what it was, and all that was sent until it was over.
+    /// For each happening so far: what it was, of whom, and all that was sent until it was over.
     marks: Vec<u32>,
     /// Those of the run that this one must be like.
     pattern: Option<Vec<u32>>,
@@ -142,70 +144,73 @@ impl Trace {
 
 /// What is to be told of a happening, taken down before it happens.
 pub(crate) struct Told {
-    kind: u8,
+    /// What it is, and of whom.
+    is: Digest,
     sent: u64,
-    happening: Option<Words>,
-}
-
-enum Words {
-    Arrives { datagram: Box<crate::network::Datagram> },
-    Other(String),
+    words: Option<String>,
 }
 
 impl Cluster {
     pub(crate) fn before_happening(&self, happening: &Happening) -> Option<Told> {
         let trace = self.trace.as_ref()?;
-        let (kind, words) = match happening {
-            Happening::Arrive(datagram) => (
-                1,
-                trace.listens().then(|| Words::Arrives { datagram: Box::new(datagram.clone()) }),
-            ),
-            Happening::Unreachable { host, .. } => (
-                5,
-                trace
-                    .listens()
-                    .then(|| Words::Other(format!("{} is turned away", self.hosts[*host].label))),
-            ),
-            Happening::Wake(host) => (
-                2,
-                trace
-                    .listens()
-                    .then(|| Words::Other(format!("timer of {}", self.hosts[*host].label))),
-            ),
-            Happening::Read { host, .. } => (
-                4,
-                trace
-                    .listens()
-                    .then(|| Words::Other(format!("{} reads on", self.hosts[*host].label))),
-            ),
-            Happening::SeedsResolved { host, .. } => (
-                3,
-                trace
-                    .listens()
-                    .then(|| Words::Other(format!("seeds for {}", self.hosts[*host].label))),
-            ),
+        let mut is = Digest::default();
+        match happening {
+            Happening::Arrive(datagram) => {
+                is.number(1);
+                is.bytes(datagram.from.to_string().as_bytes());
+                is.bytes(datagram.to.to_string().as_bytes());
+                is.bytes(&datagram.bytes);
+            }
+            Happening::Wake(host) => mark(&mut is, 2, *host),
+            Happening::SeedsResolved { host, .. } => mark(&mut is, 3, *host),
+            Happening::Read { host, .. } => mark(&mut is, 4, *host),
+            Happening::Unreachable { host, to, quoted } => {
+                mark(&mut is, 5, *host);
+                is.bytes(to.to_string().as_bytes());
+                is.bytes(quoted);
+            }
+        }
+        let words = trace.listens().then(|| self.words_for(happening));
+        Some(Told { is, sent: self.tape.sent, words })
+    }
+
+    fn words_for(&self, happening: &Happening) -> String {
+        let label = |host: usize| self.hosts[host].label.as_str();
+        let at = |addr: SocketAddr| match self.owners.of(addr) {
+            Some(owner) => format!("{} ({addr})", label(owner)),
+            None => addr.to_string(),
         };
-        Some(Told { kind, sent: self.tape.sent, happening: words })
+        match happening {
+            Happening::Arrive(Datagram { from, to, bytes }) => {
+                let (kind, len) = (dissect::kind(bytes), bytes.len());
+                format!("{kind} of {len} bytes from {} to {}", at(*from), at(*to))
+            }
+            Happening::Unreachable { host, to, quoted } => {
+                let kind = dissect::kind(quoted);
+                format!("{} is told that nobody listens at {} to its {kind}", label(*host), at(*to))
+            }
+            Happening::Wake(host) => format!("timer of {}", label(*host)),
+            Happening::Read { host, .. } => format!("{} reads on", label(*host)),
+            Happening::SeedsResolved { host, .. } => format!("seeds for {}", label(*host)),
+        }
     }
 
     pub(crate) fn after_happening(&mut self, told: Option<Told>) {
         let (Some(told), Some(trace)) = (told, &mut self.trace) else { return };
-        let mut mark = Digest::default();
-        mark.number(u64::from(told.kind));
+        let mut mark = told.is;
         mark.number(self.now.as_nanos());
         mark.number(self.tape.digest.value());
         let folded = (mark.value() ^ (mark.value() >> 32)) as u32;
         let (at, sent) = (self.now.as_nanos() as f64 / 1e9, self.tape.sent - told.sent);
         trace.note(folded, || {
-            let what = match told.happening {
-                Some(Words::Other(what)) => what,
-                Some(Words::Arrives { datagram }) => {
-                    let (kind, len) = (dissect::kind(&datagram.bytes), datagram.bytes.len());
-                    format!("{kind} of {len} bytes from {} to {}", datagram.from, datagram.to)
-                }
-                None => "something".to_owned(),
-            };
+            let what = told.words.unwrap_or_default();
             format!("{what} at {at:.6} s, upon which {sent} datagrams were sent")
         });
     }
+}
+
+/// A happening of this kind at a machine.
+const fn mark(digest: &mut Digest, kind: u64, host: usize) {
+    digest.number(kind);
+    digest.number(host as u64);
 }
