@@ -200,6 +200,11 @@ fn a_replay_is_the_same_run_and_tells_everything() {
     assert!(first.contains("n0: down n4") && first.contains("seed 2: passed"), "{first}");
     let other = place.sim(&["replay", "split", "--seed", "2", "--set", "nodes.count=6", "-v"]);
     assert!(!other.expect_success().contains("n7"));
+    let acquainted = ["replay", "split", "--seed", "2", "--set", "nodes.acquainted=true", "-v"];
+    let told = place.sim(&acquainted).expect_success();
+    let before = told.split("fault: ").next().unwrap_or_default();
+    assert!(before.ends_with("0.000000 s  8 nodes begin acquainted\n    5.000000 s  "), "{told}");
+    assert!(told.contains("n0: alive n4"), "when the cut heals: {told}");
     let twice = place.sim(&["run", "split", "--check-determinism"]).expect_success();
     assert!(twice.contains("3 runs, each twice, all alike"), "{twice}");
 }

@@ -201,6 +201,9 @@ pub struct Story {
     pub faults_ended_at: f64,
     /// Every change of every view.
     pub changes: Vec<Change>,
+    /// When nodes were told of each other, and how many, if they begin so: at this moment each is alive
+    /// for all others.
+    pub acquainted: Option<(f64, u32)>,
     /// Starts and ends of processes.
     pub processes: Vec<ProcessChange>,
     /// Which faults there were, and when.

@@ -26,6 +26,7 @@ pub(crate) struct Recorder {
     /// Machines that bear the name of another: what is seen of it is told of the other.
     twins: BTreeMap<u32, u32>,
     pub(crate) changes: Vec<Change>,
+    acquainted: Option<(f64, u32)>,
     pub(crate) processes: Vec<ProcessChange>,
     /// What was sent, by kind.
     pub(crate) sent: BTreeMap<&'static str, Traffic>,
@@ -64,6 +65,7 @@ impl Recorder {
             return;
         }
         let (at, machines) = (seconds(at), number(machines));
+        self.acquainted = Some((at, machines));
         for observer in 0..machines {
             let others = (0..machines).filter(|subject| *subject != observer);
             let sees = |subject| Change { at, observer, subject, to: Seen::Alive };
@@ -154,6 +156,7 @@ impl Recorder {
             nodes,
             seconds,
             changes: self.changes,
+            acquainted: self.acquainted,
             processes: self.processes,
             bucket: BUCKET,
             traffic: named.map(|(kind, buckets)| (kind.to_owned(), buckets)).collect(),

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use chisme_sim::outcome::{Expectation, Outcome, ProcessState, Seen, Story, Verdict};
+use chisme_sim::outcome::{Change, Expectation, Outcome, ProcessState, Seen, Story, Verdict};
 use chisme_sim::report::{Comparison, compare};
 use chisme_sim::scenario::{DetectorMode, Scenario};
 use chisme_sim::{Judged, Results, Shrunk, Summary};
@@ -249,7 +249,14 @@ pub(super) fn run(outcome: &Outcome, again: &Again, verbose: bool) -> String {
 /// simulator did, then what became of processes, then who saw it.
 pub(super) fn changes(story: &Story) -> String {
     let name = |node: u32| story.nodes.get(node as usize).map_or("?", String::as_str);
-    let seen = story.changes.iter().map(|change| {
+    // Those are as many as pairs of nodes.
+    let is_told = |change: &&Change| {
+        let acquainted = story.acquainted.is_some_and(|(at, _)| at.total_cmp(&change.at).is_eq());
+        acquainted && change.to == Seen::Alive
+    };
+    let acquainted =
+        story.acquainted.map(|(at, nodes)| (at, format!("{nodes} nodes begin acquainted")));
+    let seen = story.changes.iter().filter(|change| !is_told(change)).map(|change| {
         let word = match change.to {
             Seen::Unknown => "forgets",
             Seen::Alive => "alive",
@@ -274,7 +281,8 @@ pub(super) fn changes(story: &Story) -> String {
     let lasting = story.faults.iter().filter(|fault| fault.from < fault.to);
     let ends = lasting.map(|fault| (fault.to, format!("fault ends: {}", fault.label)));
     // The sort is stable.
-    let mut lines: Vec<(f64, String)> = ends.chain(begins).chain(processes).chain(seen).collect();
+    let doings = ends.chain(begins).chain(processes);
+    let mut lines: Vec<(f64, String)> = doings.chain(acquainted).chain(seen).collect();
     lines.sort_by(|a, b| a.0.total_cmp(&b.0));
     lines.iter().map(|(at, line)| format!("{at:12.6} s  {line}\n")).collect()
 }
@@ -318,9 +326,25 @@ fn time(seconds: Option<f64>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chisme_sim::outcome::{Change, ProcessChange, Ribbon};
+    use chisme_sim::outcome::{ProcessChange, Ribbon};
 
     use super::*;
+
+    #[test]
+    fn that_all_begin_acquainted_is_one_line() {
+        let alive = |observer, subject| Change { at: 0.0, observer, subject, to: Seen::Alive };
+        let mut story = Story {
+            nodes: vec!["n0".to_owned(), "n1".to_owned(), "x0".to_owned()],
+            changes: vec![alive(0, 1), alive(1, 0)],
+            acquainted: Some((0.0, 2)),
+            ..Story::default()
+        };
+        story.changes.push(Change { at: 2.0, ..alive(0, 2) });
+        let lines = changes(&story);
+        let lines: Vec<&str> =
+            lines.lines().filter_map(|line| Some(line.split_once(" s  ")?.1)).collect();
+        assert_eq!(lines, ["2 nodes begin acquainted", "n0: alive x0"]);
+    }
 
     #[test]
     fn at_the_same_moment_faults_come_before_processes_and_those_before_views() {

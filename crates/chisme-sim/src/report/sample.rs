@@ -108,6 +108,7 @@ fn story() -> Story {
         formed_at: Some(0.5),
         faults_ended_at: 10.0,
         changes,
+        acquainted: None,
         processes: (0..4)
             .map(|node| process(0.0, node, ProcessState::Running))
             .chain([process(10.0, 3, ProcessState::Crashed)])
