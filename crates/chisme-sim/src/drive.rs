@@ -15,8 +15,8 @@ use crate::network::{Datagram, Fate, Journey, NOBODY};
 use crate::outcome::ProcessState;
 use crate::record::concerns;
 
-/// A node whose timer is due this often without time passing is spinning. Besides, each node may be
-/// due in one moment.
+/// A node whose timer fires this often without time passing is spinning. Besides, each node may be
+/// due in one moment, and any number of datagrams may arrive in it.
 const SPIN_LIMIT: usize = 1_000;
 
 /// Between what has arrived and a timer that is due, a busy process reads for at most so long.
@@ -79,7 +79,9 @@ impl Cluster {
             if self.events.is_multiple_of(LOOK_AT_STOP) {
                 self.stop_if_asked();
             }
-            self.spins = if at == self.now { self.spins + 1 } else { 0 };
+            if at != self.now {
+                self.spins = 0;
+            }
             self.now = at;
             let told = self.before_happening(&happening);
             self.happen(happening);
@@ -213,7 +215,8 @@ impl Cluster {
             self.schedule(at, Happening::Wake(index));
             return;
         }
-        if self.spins >= SPIN_LIMIT + self.hosts.len() {
+        self.spins += 1;
+        if self.spins > SPIN_LIMIT + self.hosts.len() {
             self.fail(&format!("{}: a timer is always due at once", self.hosts[index].label));
         }
         self.feed(index, Input::Timeout);

@@ -31,6 +31,8 @@ pub(crate) struct Saboteur {
     overfills: Option<&'static str>,
     /// What it has never told anybody of itself.
     conceals: Option<Record>,
+    /// Whether its timer is due whatever it has done.
+    hurries: bool,
     /// The method in which it panics when it is read.
     breaks_in: &'static str,
     /// What happens when it rejects a datagram.
@@ -76,7 +78,7 @@ impl Saboteur {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.node().poll_timeout()
+        if self.hurries { Some(Instant::default()) } else { self.node().poll_timeout() }
     }
 
     pub(crate) fn local(&self) -> MemberView {
@@ -250,6 +252,15 @@ fn whoever_was_told_of_all_others_still_believes_in_the_dead_while_it_sleeps() {
         // Not everybody knows that n5 is gone: only n1's own snapshot speaks against it.
         demand(&run(text, &rise), Verdict::Unsafe, "snapshot and events differ");
     }
+}
+
+#[test]
+fn a_timer_that_is_always_due_is_unsafe() {
+    let hurry = |cluster: &mut Cluster| {
+        saboteur(cluster, 1).hurries = true;
+        cluster.run_for(secs(2));
+    };
+    demand(&run(CALM, &hurry), Verdict::Unsafe, "n1: a timer is always due at once");
 }
 
 #[test]

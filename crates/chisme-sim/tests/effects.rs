@@ -366,6 +366,19 @@ fn what_is_released_is_on_its_way_as_long_as_its_link_says() {
 }
 
 #[test]
+fn any_number_may_be_released_at_once_while_timers_are_due() {
+    for seed in 0..10 {
+        let same = millis(4);
+        let mut cluster = Cluster::builder().nodes(19).latency(same, same).seed(seed).formed();
+        let clog = "link = { from = 'third', to = 'half', is = { clog = true } }";
+        let clog = cluster.begin_fault(clog);
+        cluster.run_for(secs(120));
+        assert!(cluster.end_fault(clog) > 2_000, "they arrive in one moment");
+        cluster.expect_complete_within(secs(60));
+    }
+}
+
+#[test]
 fn a_swizzle_clogs_one_after_another_and_releases_them_in_another_order() {
     const STEP: Duration = secs(5);
     let mut as_clogged = 0;
