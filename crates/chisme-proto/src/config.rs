@@ -25,7 +25,7 @@ pub struct Config {
     /// says it sees, as long as the guess is a loopback address or missing.
     pub endpoint_is_guess: bool,
     /// The most members that the node holds up, itself aside; tombstones have a bound of their own.
-    /// Default 65,536.
+    /// Default 65,536, at least 1.
     pub max_members: usize,
     /// What the node says of itself from its start on. Default nothing.
     pub record: Record,
@@ -77,6 +77,9 @@ impl Config {
         if d.gossip_period < SHORTEST_PERIOD {
             return Err(ConfigError::GossipPeriod(d.gossip_period));
         }
+        if self.max_members == 0 {
+            return Err(ConfigError::MaxMembers);
+        }
         let s = &self.seeds;
         if s.alone_min.min(s.alone_max).min(s.in_company) < SHORTEST_PERIOD {
             return Err(ConfigError::SeedCadence(s.clone()));
@@ -122,6 +125,9 @@ pub enum ConfigError {
     /// A period of nothing would never end.
     #[error("gossip_period is {0:?}; it must be at least 10 ms")]
     GossipPeriod(Duration),
+    /// Whoever sees nobody is no member of anything.
+    #[error("max_members is 0; it must be at least 1, which is room for one other")]
+    MaxMembers,
     /// A wait of nothing would never end.
     #[error(
         "the waits between two look-ups of the seeds are {:?} and {:?} alone and {:?} in company; each must be at least 10 ms",

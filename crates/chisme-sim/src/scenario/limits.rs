@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use chisme_proto::MAX_RECORD_BYTES;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
@@ -110,6 +111,10 @@ pub(super) fn config(tuning: &Tuning, nodes: &Nodes) -> Result<(), Wrong> {
         let problem =
             format!("is {most}, and each of {count} acquainted nodes remembers all others");
         return Err(("config.max_members".to_owned(), problem));
+    }
+    if let Some(bytes) = tuning.record_bytes.filter(|&bytes| bytes > MAX_RECORD_BYTES) {
+        let problem = format!("is {bytes}, and a record has at most {MAX_RECORD_BYTES}");
+        return Err(("config.record_bytes".to_owned(), problem));
     }
     let mut setup = Setup::new("n0", ([10, 0, 0, 1], 1).into());
     tuning.apply(&mut setup);
