@@ -402,7 +402,7 @@ fn a_run_in_which_nothing_happened_is_an_error_of_the_harness() {
     let company = Company::default();
     let outcome = run_with(&scenario(idle), &BTreeMap::new(), 1, &Keep::default(), company);
     let outcome = outcome.expect("nobody stops it");
-    for kind in ["hello", "ping", "welcome"] {
+    for kind in ["hello", "proof", "welcome"] {
         let missing = outcome.verdict.cause().is_some_and(|cause| cause.contains(kind));
         assert!(missing, "{kind}: {:?}", outcome.verdict);
     }

@@ -117,6 +117,26 @@ impl Link {
         };
         self.ways().into_iter().filter(|(way, _)| is_asked(way)).collect()
     }
+
+    /// The part of all datagrams that one of them meets, each by itself; none where that is for limits or
+    /// for the weather to say.
+    pub(crate) fn part(&self, way: Way) -> Option<f64> {
+        match way {
+            Way::Loss => self.loss,
+            Way::Duplicate => self.duplicate,
+            Way::Reorder => self.reorder,
+            Way::Corrupt => self.corrupt,
+            Way::Truncate => self.truncate,
+            Way::LateReplay => self.late_replay.map(|(part, _)| part),
+            Way::Latency => Some(1.0),
+            Way::Burst
+            | Way::Bandwidth
+            | Way::Queue
+            | Way::Mtu
+            | Way::Clog
+            | Way::PortUnreachable => None,
+        }
+    }
 }
 
 fn percent(part: f64) -> String {
