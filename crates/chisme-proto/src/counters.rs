@@ -139,7 +139,7 @@ counters! {
     refusals,
     /// Updates kept from foca by the inbound filter.
     updates_withheld,
-    /// Newcomers turned away because the member table was full.
+    /// Who was turned away because as many members were up as may be.
     members_turned_away,
     /// Tombstones forgotten because there were too many.
     tombstones_forgotten,

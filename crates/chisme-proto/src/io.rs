@@ -242,8 +242,8 @@ pub enum Refusal {
         /// Where its datagrams come from.
         observed: SocketAddr,
     },
-    /// The member table is full.
-    #[error("{by} already knows as many members as it may")]
+    /// As many members are up as may be.
+    #[error("{by} already holds as many members up as it may (max_members)")]
     Full {
         /// Who refused.
         by: NodeName,

@@ -397,7 +397,10 @@ impl<'a> Run<'a> {
             .map(|(mark, _)| mark.as_str())
             .collect();
         if self.disturbed && !missing.is_empty() {
-            let cause = format!("it never happened: {}", missing.join(", "));
+            let mut cause = format!("it never happened: {}", missing.join(", "));
+            if missing.iter().any(|mark| is_of_chance(mark)) {
+                cause += " (ask for more of it or for longer, or set all_faults_happen = false)";
+            }
             self.found(Verdict::Harness(cause));
         }
     }
@@ -487,19 +490,22 @@ fn implied(scenario: &Scenario, ran: Ran) -> Vec<&'static str> {
     if !nodes.acquainted || (converged && any(joins)) {
         kinds.extend(["hello", "hello_ack", "proof", "welcome"]);
     }
+    // The rest is certain only if nothing else happens: others may have no relays left, or nobody who answers.
+    let only = |is: fn(&TimedFault) -> bool| any(is) && faults.clone().all(is);
     // It is seen Down by all afterwards: that begins with a probe that failed, with which others had helped.
     let dies =
         |timed: &TimedFault| matches!(timed.fault, Fault::Crash { .. }) && timed.lasts.is_none();
-    let relays = config.indirect_probes.is_none_or(|relays| relays > 0) && nodes.count > 2;
+    let relays = config.indirect_probes.is_none_or(|relays| relays > 0) && left > 2;
     let known = nodes.acquainted || formed;
-    if converged && relays && known && any(dies) {
+    if converged && relays && known && only(dies) {
         kinds.push("ping_req");
     }
-    // Whoever leaves while it is cut off is answered by nobody: a drawn scenario may do that.
-    let leaves = |timed: &TimedFault| {
-        matches!(timed.fault, Fault::Leave { .. } | Fault::RollingRestart { .. })
+    let leaves = |timed: &TimedFault| match timed.fault {
+        Fault::Leave { .. } => true,
+        Fault::RollingRestart { every, .. } => !every.is_zero(),
+        _ => false,
     };
-    if any(leaves) {
+    if left > 0 && known && only(leaves) {
         kinds.extend(["leaving", "leaving_ack"]);
     }
     kinds
@@ -537,7 +543,8 @@ mod tests {
         let probed = ["ping", "ack", "sync", "record"];
         let shorter = Ran { lasted: Duration::from_secs(1), ..minute };
         assert_eq!(implied(&scenario, shorter), but(&probed));
-        assert_eq!(implied(&scenario, Ran { left: 1, ..minute }), but(&probed));
+        let alone = ["ping", "ack", "sync", "record", "ping_req"];
+        assert_eq!(implied(&scenario, Ran { left: 1, ..minute }), but(&alone));
         kinds[3..].to_vec()
     }
 
@@ -560,8 +567,20 @@ mod tests {
             let text = format!("{crash}\n[config]\n{config}");
             assert_eq!(besides(&text, true).is_empty(), config.starts_with("indirect"));
         }
-        assert_eq!(besides(&crash.replace("count = 4", "count = 2"), true), [""; 0]);
+        let died = Ran { lasted: Duration::from_secs(9), left: 3, formed: true, converged: true };
+        let scenario = |text: &str| {
+            let text = format!("why = ''\nexpected = ''\nsource = ''\n{text}");
+            Scenario::parse("test", &text).unwrap_or_else(|error| panic!("{error}"))
+        };
+        assert!(implied(&scenario(&crash), died).contains(&"ping_req"));
+        let restarted =
+            format!("{crash}\n[[fault]]\nat = '1200ms'\nrestart = {{ nodes = 'node[1]' }}");
+        assert!(!implied(&scenario(&restarted), died).contains(&"ping_req"), "it is back");
+        let none_left = Ran { left: 2, ..died };
+        assert!(!implied(&scenario(&crash), none_left).contains(&"ping_req"), "no relay");
         let leave = acquainted("leave = { nodes = 'node[1]' }");
+        let cut = format!("{leave}\n[[fault]]\nfor = '5s'\ncut = {{ off = 'node[1]' }}");
+        assert!(besides(&cut, true).is_empty(), "nobody answers");
         assert_eq!(besides(&leave, true), ["leaving", "leaving_ack"]);
         assert!(besides(&format!("all_faults_happen = false\n{leave}"), true).is_empty());
         let records = format!("{leave}\n[config]\nrecord_bytes = 9");

@@ -327,7 +327,7 @@ fn a_fault_and_a_farewell_that_never_happened_are_errors_of_the_harness() {
     let outcome = run(&format!("{CALM}{dead}for = '5s'\nfreeze = 'node[1]'"), &|_| ());
     demand(&outcome, Verdict::Harness, "it never happened: fault 1: ");
     let outcome = run(&format!("{CALM}{dead}leave = {{ nodes = 'node[1]' }}"), &|_| ());
-    demand(&outcome, Verdict::Harness, "message: leaving");
+    demand(&outcome, Verdict::Harness, "it never happened: fault 1: leave");
 }
 
 #[test]

@@ -233,8 +233,9 @@ fn what_would_do_nothing_is_refused() {
     assert!(Scenario::parse("test", &most(7)).is_ok());
     let config = |with: &str| format!("{SPLIT}\n[config]\n{with}\n");
     refused(&config("max_members = 0"), ["config", "at least 1"]);
-    refused(&config("record_bytes = 1_000_000_000_000"), ["line 15, config.record_bytes", "16384"]);
-    refused(&config("record_bytes = 16384"), ["config", "record"]);
+    refused(&config("record_bytes = 1_000_000_000_000"), ["line 15, config.record_bytes", "16000"]);
+    refused(&config("record_bytes = 16001"), ["config.record_bytes", "16000"]);
+    assert!(Scenario::parse("test", &config("record_bytes = 16000")).is_ok());
     let target = |with: &str| format!("{SPLIT}\n[[target]]\n{with}\n");
     refused(&target("expect = {}"), ["line 14, target.0", "expects nothing"]);
     let at = "at = { x = 1 }\nexpect = { downs = 1 }";

@@ -62,6 +62,9 @@ pub(super) fn probe_window<'a>(
     outputs: &Outputs,
     scenarios: impl IntoIterator<Item = &'a Scenario>,
 ) -> Result<(), UsageError> {
+    if outputs.window.is_none() {
+        return Ok(());
+    }
     let ends = scenarios.into_iter().map(longest).collect::<Option<Vec<_>>>();
     match ends.and_then(|ends| ends.into_iter().max()) {
         Some(end) => begins_by(outputs, end.as_secs_f64(), "no run lasts longer than"),

@@ -150,7 +150,7 @@ impl Node {
 
     /// Gives a newcomer back if nothing speaks against it. Else it is refused, or told of a newer
     /// session of its name, or the holder of its name is asked.
-    fn unopposed(&mut self, peer: Peer, proof: &Proof, now: Instant) -> Option<Peer> {
+    pub(super) fn unopposed(&mut self, peer: Peer, proof: &Proof, now: Instant) -> Option<Peer> {
         if let Some(reason) = self.refusal_for(&peer, proof) {
             self.counters.members_turned_away += u64::from(matches!(reason, Refusal::Full { .. }));
             self.refuse(&peer, proof, reason);

@@ -190,7 +190,11 @@ impl Node {
             About::Newcomer { peer, proof } => {
                 let Some(older) = older else {
                     self.bury_holder(hash, now);
-                    return self.check_address(*peer, &proof, now);
+                    // Its place may have gone to another meanwhile.
+                    if let Some(peer) = self.unopposed(*peer, &proof, now) {
+                        self.check_address(peer, &proof, now);
+                    }
+                    return;
                 };
                 let claimant = peer.from;
                 self.send(older.addr, older.session, &Body::Notice(Notice::Claimed { claimant }));
@@ -210,7 +214,7 @@ impl Node {
                     let Some(entry) = self.table.find(hash) else { return };
                     let id = Id::new((session, life), entry.index());
                     let is_newer = id.age() > entry.id().age();
-                    if is_newer && !self.is_too_far(session) && !self.is_full() {
+                    if is_newer && !self.is_too_far(session) && self.has_room() {
                         let alive = Held { incarnation: 0, state: State::Alive };
                         self.apply(id, alive, Some(endpoints), true, now);
                     }

@@ -5,7 +5,8 @@ use crate::{Fill, MAX_SEEDS, Output};
 
 impl Node {
     /// How full each map and queue of this node is. For metrics, and for whoever holds a node against its
-    /// bounds: none [is over](Fill::is_over), whatever came in and whoever sent it.
+    /// bounds: none [is over](Fill::is_over), whoever sent what came in, as long as a request that is under way is
+    /// not asked for again under its number, and members do not lie.
     ///
     /// It takes as long as some thirty lengths take to be looked up, and as the outputs that wait take to be
     /// counted; nothing is allocated. It is not meant to be called for each datagram.

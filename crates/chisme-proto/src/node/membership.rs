@@ -45,6 +45,13 @@ impl Node {
         self.table.up() >= self.config.max_members
     }
 
+    /// The same the other way round, for one who is not up; whoever is turned away is counted.
+    pub(super) fn has_room(&mut self) -> bool {
+        let is_full = self.is_full();
+        self.counters.members_turned_away += u64::from(is_full);
+        !is_full
+    }
+
     fn most_tombstones(&self) -> usize {
         self.live().max(MIN_TOMBSTONES)
     }
@@ -233,8 +240,7 @@ impl Node {
         if self.is_too_far(claim.age.0) {
             return None;
         }
-        if takes_room && self.is_full() {
-            self.counters.members_turned_away += 1;
+        if takes_room && !self.has_room() {
             return None;
         }
         let id = match index {

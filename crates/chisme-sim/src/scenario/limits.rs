@@ -4,13 +4,12 @@
 
 use std::time::Duration;
 
-use chisme_proto::MAX_RECORD_BYTES;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
 use super::Group;
 use super::model::{
-    Answer, Attack, Burst, Cut, Expect, Fault, Latency, Link, Nodes, TimedFault, Tuning,
+    Answer, Attack, Burst, Cut, Expect, Fault, Latency, Link, MOST_SAID, Nodes, TimedFault, Tuning,
 };
 use crate::clock::DRIFT;
 use crate::fault::GOODBYE;
@@ -112,8 +111,8 @@ pub(super) fn config(tuning: &Tuning, nodes: &Nodes) -> Result<(), Wrong> {
             format!("is {most}, and each of {count} acquainted nodes remembers all others");
         return Err(("config.max_members".to_owned(), problem));
     }
-    if let Some(bytes) = tuning.record_bytes.filter(|&bytes| bytes > MAX_RECORD_BYTES) {
-        let problem = format!("is {bytes}, and a record has at most {MAX_RECORD_BYTES}");
+    if let Some(bytes) = tuning.record_bytes.filter(|&bytes| bytes > MOST_SAID) {
+        let problem = format!("is {bytes}; it is from 0 to {MOST_SAID}");
         return Err(("config.record_bytes".to_owned(), problem));
     }
     let mut setup = Setup::new("n0", ([10, 0, 0, 1], 1).into());
@@ -185,7 +184,7 @@ fn groups_of(fault: &Fault, count: usize, zones: &[String], happens: bool) -> Re
             let drawn = one.is_drawn() || other.is_drawn();
             if !drawn && of.len() == 1 && of == others {
                 return Err(format!(
-                    "does nothing: \"{from}\" and \"{to}\" are one and the same node"
+                    "does nothing: \"{from}\" and \"{to}\" are one and the same node; name two"
                 ));
             }
         }
@@ -304,8 +303,10 @@ pub(crate) fn link(link: &Link) -> Result<(), Wrong> {
     if let Some(Burst { good, bad, .. }) = link.burst
         && good.min(bad) < SHORTEST_BURST
     {
-        let key = if good < SHORTEST_BURST { "burst.good" } else { "burst.bad" };
-        let problem = format!("is {SHORTEST_BURST:?} or longer; `loss` alone has no bursts");
+        let (key, is) =
+            if good < SHORTEST_BURST { ("burst.good", good) } else { ("burst.bad", bad) };
+        let problem =
+            format!("is {is:?}; it is {SHORTEST_BURST:?} or longer; `loss` alone has no bursts");
         return wrong(key, problem);
     }
     if link.queue.is_some() && link.bandwidth.is_none() {

@@ -142,7 +142,7 @@ pub struct Tuning {
     pub gossip_period: Option<Duration>,
     /// See [`Config::max_members`](chisme_proto::Config::max_members).
     pub max_members: Option<usize>,
-    /// What each node says of itself from its start on: tags with so many bytes of text, 0 to some 16,000.
+    /// What each node says of itself from its start on: tags with so many bytes of text, 0 to 16,000.
     pub record_bytes: Option<usize>,
     /// How often a node that is alone asks for its seeds at first, at most, and one in company.
     pub seeds_alone_min: Option<Duration>,
@@ -187,6 +187,9 @@ impl Tuning {
         }
     }
 }
+
+/// The most text that a node can be made to say of itself, in bytes: with keys and lengths it fits a record.
+pub(super) const MOST_SAID: usize = 16_000;
 
 /// A record whose tags have so many bytes of text.
 fn saying(bytes: usize) -> chisme_proto::Record {
