@@ -310,7 +310,7 @@ fn numbers_of_a_fault_that_is_made_in_code_have_the_limits_of_files() {
         ),
         (
             link(Link { burst: Some(burst), ..Link::default() }),
-            "link.is.burst.good is 1ms or longer",
+            "link.is.burst.good is 0ns; it is 1ms",
         ),
         (link(Link { latency: Some(latency), ..Link::default() }), "link.is.latency.min is 2ms"),
         (link(Link::default()), "link.is is empty"),
