@@ -327,6 +327,14 @@ impl Cluster {
         self.process_is(index, how);
     }
 
+    /// For how long at least two of the processes that run have run side by side.
+    pub(crate) fn together(&self) -> Duration {
+        let mut ages: Vec<Duration> =
+            self.hosts.iter().filter_map(|host| host.age(self.now)).collect();
+        ages.sort_unstable_by(|one, other| other.cmp(one));
+        ages.get(1).copied().unwrap_or_default()
+    }
+
     /// How long all processes have run, added up.
     pub(crate) fn running_time(&self) -> Duration {
         self.hosts.iter().map(|host| host.running_time(self.now)).sum()

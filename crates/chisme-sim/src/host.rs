@@ -246,6 +246,11 @@ impl Host {
         self.ran + self.process.as_ref().map_or(Duration::ZERO, |process| now - process.since)
     }
 
+    /// How long its process has run; none if none runs.
+    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
+        self.process.as_ref().map(|process| now - process.since)
+    }
+
     /// Whether its process, the only one that it had, ran at the same time as the last one of another
     /// machine, which started later.
     pub(crate) fn ran_beside(&self, later: &Self) -> bool {

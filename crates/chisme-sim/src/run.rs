@@ -377,7 +377,7 @@ impl<'a> Run<'a> {
         }
         let sent = self.cluster.recorder.as_ref().map(|recorder| &recorder.sent);
         let ran = Ran {
-            lasted: self.cluster.elapsed(),
+            together: self.cluster.together(),
             left: self.cluster.hosts.iter().filter(|host| host.process.is_some()).count(),
             formed: self.formed_at.is_some(),
             converged: self.figures.converged.is_some(),
@@ -455,7 +455,8 @@ impl<'a> Run<'a> {
 /// What came of a run, as far as it says what must have been sent.
 #[derive(Clone, Copy)]
 struct Ran {
-    lasted: Duration,
+    /// How long the two oldest of the processes that run at the end have run side by side.
+    together: Duration,
     /// Processes that run at the end.
     left: usize,
     /// Whether all views were complete before the faults, and whether they became right after them.
@@ -465,14 +466,14 @@ struct Ran {
 
 /// Kinds of datagrams and messages of SWIM that are sent for certain, or the run was not what its scenario says.
 fn implied(scenario: &Scenario, ran: Ran) -> Vec<&'static str> {
-    let Ran { lasted, left, formed, converged } = ran;
+    let Ran { together, left, formed, converged } = ran;
     let (nodes, config) = (&scenario.nodes, &scenario.config);
     let mut kinds = Vec::new();
     // Whoever sees anybody probes it.
-    if left > 1 && lasted.as_secs_f64() > PROBED * probe_period(scenario) {
+    if together.as_secs_f64() > PROBED * probe_period(scenario) {
         kinds.extend(["ping", "ack"]);
     }
-    if left > 1 && lasted > COMPARED {
+    if together > COMPARED {
         kinds.push("sync");
         if config.record_bytes.is_some_and(|bytes| bytes > 0) {
             kinds.push("record");
@@ -530,7 +531,7 @@ mod tests {
     fn besides(settings: &str, converged: bool) -> Vec<&'static str> {
         let text = format!("why = ''\nexpected = ''\nsource = ''\n{settings}");
         let scenario = Scenario::parse("test", &text).unwrap_or_else(|error| panic!("{error}"));
-        let minute = Ran { lasted: Duration::from_secs(60), left: 4, formed: true, converged };
+        let minute = Ran { together: Duration::from_secs(60), left: 4, formed: true, converged };
         let kinds = implied(&scenario, minute);
         assert!(kinds.starts_with(&["ping", "ack", "sync"]), "{kinds:?}");
         let but = |not: &[&str]| {
@@ -538,13 +539,14 @@ mod tests {
             others.collect::<Vec<&str>>()
         };
         // What takes its time is not demanded of what is short, nor what takes two of one who is alone.
-        let short = Ran { lasted: Duration::from_secs(4), ..minute };
+        let short = Ran { together: Duration::from_secs(4), ..minute };
         assert_eq!(implied(&scenario, short), but(&["sync", "record"]));
         let probed = ["ping", "ack", "sync", "record"];
-        let shorter = Ran { lasted: Duration::from_secs(1), ..minute };
+        let shorter = Ran { together: Duration::from_secs(1), ..minute };
         assert_eq!(implied(&scenario, shorter), but(&probed));
         let alone = ["ping", "ack", "sync", "record", "ping_req"];
-        assert_eq!(implied(&scenario, Ran { left: 1, ..minute }), but(&alone));
+        let one = Ran { together: Duration::ZERO, left: 1, ..minute };
+        assert_eq!(implied(&scenario, one), but(&alone));
         kinds[3..].to_vec()
     }
 
@@ -567,7 +569,7 @@ mod tests {
             let text = format!("{crash}\n[config]\n{config}");
             assert_eq!(besides(&text, true).is_empty(), config.starts_with("indirect"));
         }
-        let died = Ran { lasted: Duration::from_secs(9), left: 3, formed: true, converged: true };
+        let died = Ran { together: Duration::from_secs(9), left: 3, formed: true, converged: true };
         let scenario = |text: &str| {
             let text = format!("why = ''\nexpected = ''\nsource = ''\n{text}");
             Scenario::parse("test", &text).unwrap_or_else(|error| panic!("{error}"))
