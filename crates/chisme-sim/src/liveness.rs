@@ -21,10 +21,10 @@ impl Cluster {
     pub(crate) fn wrong(&self) -> Option<String> {
         let lasting = self.watch.as_ref().is_some_and(|watch| watch.disturbances.go_on(self.now));
         if !lasting {
-            return match self.is_complete() {
-                true => self.unknown_record(),
-                false => Some(self.why_incomplete()),
-            };
+            if !self.is_complete() {
+                return Some(self.why_incomplete());
+            }
+            return self.unknown_record();
         }
         let running = self.hosts.iter().filter(|host| host.process.is_some());
         let running: BTreeSet<&NodeName> = running.map(|host| &host.setup.name).collect();
@@ -36,8 +36,10 @@ impl Cluster {
         if self.hosts.iter().all(|host| host.setup.record.is_empty()) {
             return None;
         }
-        let running = || self.hosts.iter().filter(|host| !host.is_frozen());
-        let running = || running().filter_map(|host| Some((host, &host.process.as_ref()?.node)));
+        let running = || {
+            let awake = self.hosts.iter().filter(|host| !host.is_frozen());
+            awake.filter_map(|host| Some((host, &host.process.as_ref()?.node)))
+        };
         running().find_map(|(subject, node)| {
             let local = node.local();
             let is_known = |observer: &Member| {

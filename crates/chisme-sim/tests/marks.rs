@@ -121,3 +121,17 @@ fn a_name_is_twice_only_if_two_bear_it_at_once() {
     }
     assert_eq!(then("for = '20s'\nduplicate_name = 'node[3]'"), [""; 0], "it comes back");
 }
+
+#[test]
+fn what_takes_two_is_not_demanded_of_one_who_was_alone_until_the_end() {
+    // One of two is gone from the first moment, and comes back when the run is all but over.
+    let text = "why = ''\nexpected = ''\nsource = ''\nquiet = '0s'\n\
+        [nodes]\ncount = 2\n[config]\nrecord_bytes = 100\n\
+        [[fault]]\nfor = '40s'\ncrash = 'node[1]'\n";
+    let scenario = Scenario::parse("marks", text).unwrap_or_else(|error| panic!("{error}"));
+    for seed in 1..=5 {
+        let outcome = run(&scenario, &BTreeMap::new(), seed, &Keep::default());
+        assert_eq!(outcome.verdict, Verdict::Passed, "seed {seed}");
+        assert!(!outcome.marks.contains_key("message: ack"), "seed {seed}: {:?}", outcome.marks);
+    }
+}
